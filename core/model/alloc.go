@@ -1,0 +1,260 @@
+package model
+
+import "time"
+
+// What the servers want of an allocation.
+const (
+	AllocDesiredRun   = "run"
+	AllocDesiredStop  = "stop"
+	AllocDesiredEvict = "evict"
+)
+
+// What a node says of an allocation.
+const (
+	AllocClientPending  = "pending"
+	AllocClientRunning  = "running"
+	AllocClientComplete = "complete"
+	AllocClientFailed   = "failed"
+	AllocClientLost     = "lost"
+	AllocClientUnknown  = "unknown"
+)
+
+// Allocation is one instance of a group on one node. In state it does not hold its job: Job is filled for nodes and
+// API answers with the version named by JobVersion.
+type Allocation struct {
+	ID                 string
+	Namespace          string
+	EvalID             string
+	Name               string // job.group[index]
+	NodeID             string
+	NodeName           string
+	JobID              string
+	JobVersion         uint64
+	Job                *Job
+	TaskGroup          string
+	AllocatedResources *AllocatedResources
+	Metrics            *AllocMetric
+
+	DesiredStatus      string
+	DesiredDescription string
+	DesiredTransition  DesiredTransition
+
+	ClientStatus      string
+	ClientDescription string
+	TaskStates        map[string]*TaskState
+	AllocStates       []AllocState
+	NetworkStatus     *AllocNetworkStatus
+
+	PreviousAllocation    string
+	NextAllocation        string
+	DeploymentID          string
+	DeploymentStatus      *AllocDeploymentStatus
+	RescheduleTracker     *RescheduleTracker
+	FollowupEvalID        string
+	PreemptedAllocations  []string
+	PreemptedByAllocation string
+
+	CreateIndex      uint64
+	ModifyIndex      uint64
+	AllocModifyIndex uint64 // changes made by servers only
+	CreateTime       int64
+	ModifyTime       int64
+}
+
+// DesiredTransition is what drainer, users or the deployment watcher want the scheduler to do with an allocation.
+type DesiredTransition struct {
+	Migrate                 *bool
+	Reschedule              *bool
+	ForceReschedule         *bool
+	NoShutdownDelay         *bool
+	MigrateDisablePlacement *bool
+}
+
+// ServerTerminal tells whether the servers are done with the allocation.
+func (a *Allocation) ServerTerminal() bool {
+	return a.DesiredStatus == AllocDesiredStop || a.DesiredStatus == AllocDesiredEvict
+}
+
+// ClientTerminal tells whether nothing of the allocation runs any more.
+func (a *Allocation) ClientTerminal() bool {
+	switch a.ClientStatus {
+	case AllocClientComplete, AllocClientFailed, AllocClientLost:
+		return true
+	}
+	return false
+}
+
+// Terminal tells whether either side is done with the allocation.
+func (a *Allocation) Terminal() bool { return a.ServerTerminal() || a.ClientTerminal() }
+
+// JobKey names the allocation's job.
+func (a *Allocation) JobKey() JobID { return JobID{a.Namespace, a.JobID} }
+
+// Copy returns a copy whose own fields may be changed. Job and AllocatedResources are shared: they are never changed
+// in place.
+func (a *Allocation) Copy() *Allocation {
+	c := *a
+	c.TaskStates = make(map[string]*TaskState, len(a.TaskStates))
+	for k, v := range a.TaskStates {
+		c.TaskStates[k] = v
+	}
+	c.AllocStates = append([]AllocState(nil), a.AllocStates...)
+	if a.DeploymentStatus != nil {
+		d := *a.DeploymentStatus
+		c.DeploymentStatus = &d
+	}
+	return &c
+}
+
+// AllocState records when the client status changed (used for disconnect timers).
+type AllocState struct {
+	Field string
+	Value string
+	Time  time.Time
+}
+
+// AllocNetworkStatus is what the network gave the allocation.
+type AllocNetworkStatus struct {
+	InterfaceName string
+	Address       string
+	AddressIPv6   string
+	DNS           *DNSConfig
+}
+
+// AllocDeploymentStatus is the health of an allocation within its deployment.
+type AllocDeploymentStatus struct {
+	Healthy     *bool
+	Timestamp   time.Time
+	Canary      bool
+	ModifyIndex uint64
+}
+
+// RescheduleTracker lists earlier replacements.
+type RescheduleTracker struct {
+	Events         []*RescheduleEvent
+	LastReschedule string
+}
+
+// RescheduleEvent is one replacement.
+type RescheduleEvent struct {
+	RescheduleTime int64
+	PrevAllocID    string
+	PrevNodeID     string
+	Delay          time.Duration
+}
+
+// Task states.
+const (
+	TaskPending = "pending"
+	TaskRunning = "running"
+	TaskDead    = "dead"
+)
+
+// MaxTaskEvents is how many events a task keeps.
+const MaxTaskEvents = 10
+
+// TaskState is what a node says of one task.
+type TaskState struct {
+	State       string
+	Failed      bool
+	Restarts    uint64
+	LastRestart time.Time
+	StartedAt   time.Time
+	FinishedAt  time.Time
+	Events      []*TaskEvent
+	Paused      string
+}
+
+// Successful tells whether the task ended as wished.
+func (t *TaskState) Successful() bool { return t.State == TaskDead && !t.Failed }
+
+// Task event types that users and tools look for (lifecycle.md, 17).
+const (
+	EventReceived         = "Received"
+	EventTaskSetup        = "Task Setup"
+	EventBuildingTaskDir  = "Building Task Directory"
+	EventDownloading      = "Downloading Artifacts"
+	EventArtifactFailed   = "Failed Artifact Download"
+	EventStarted          = "Started"
+	EventRunning          = "Running"
+	EventDriver           = "Driver"
+	EventDriverFailure    = "Driver Failure"
+	EventFailedValidation = "Failed Validation"
+	EventSetupFailure     = "Setup Failure"
+	EventHookFailed       = "Task hook failed"
+	EventHookMessage      = "Task hook message"
+	EventSignaling        = "Signaling"
+	EventRestartSignaled  = "Restart Signaled"
+	EventRestarting       = "Restarting"
+	EventNotRestarting    = "Not Restarting"
+	EventTerminated       = "Terminated"
+	EventKilling          = "Killing"
+	EventKilled           = "Killed"
+	EventWaitingShutdown  = "Waiting for shutdown delay"
+	EventSkippingShutdown = "Skipping shutdown delay"
+	EventSiblingFailed    = "Sibling Task Failed"
+	EventLeaderDead       = "Leader Task Dead"
+	EventMainDead         = "Main Tasks Dead"
+	EventDiskExceeded     = "Disk Resources Exceeded"
+	EventFailedRestore    = "Failed Restoring Task"
+	EventPluginUnhealthy  = "Plugin became unhealthy"
+	EventPluginHealthy    = "Plugin became healthy"
+	EventReconnected      = "Reconnected"
+)
+
+// TaskEvent is one line of a task's history.
+type TaskEvent struct {
+	Type           string
+	Time           int64
+	Message        string
+	DisplayMessage string
+	Details        map[string]string
+	FailsTask      bool
+
+	// Kept for clients that read the older fields.
+	RestartReason    string
+	SetupError       string
+	DriverError      string
+	DriverMessage    string
+	ExitCode         int
+	Signal           int
+	KillReason       string
+	KillTimeout      time.Duration
+	KillError        string
+	StartDelay       int64
+	DownloadError    string
+	ValidationError  string
+	DiskLimit        int64
+	FailedSibling    string
+	VaultError       string
+	TaskSignalReason string
+	TaskSignal       string
+	GenericSource    string
+}
+
+// AllocMetric explains a placement or the lack of one.
+type AllocMetric struct {
+	NodesEvaluated     int
+	NodesFiltered      int
+	NodesInPool        int
+	NodePool           string
+	NodesAvailable     map[string]int
+	ClassFiltered      map[string]int
+	ConstraintFiltered map[string]int
+	NodesExhausted     int
+	ClassExhausted     map[string]int
+	DimensionExhausted map[string]int
+	QuotaExhausted     []string
+	ResourcesExhausted map[string]*Resources
+	Scores             map[string]float64
+	ScoreMetaData      []*NodeScore
+	AllocationTime     time.Duration
+	CoalescedFailures  int
+}
+
+// NodeScore is how one node was rated.
+type NodeScore struct {
+	NodeID    string
+	Scores    map[string]float64
+	NormScore float64
+}

@@ -1,0 +1,243 @@
+package model
+
+import "time"
+
+// Node statuses.
+const (
+	NodeStatusInit         = "initializing"
+	NodeStatusReady        = "ready"
+	NodeStatusDown         = "down"
+	NodeStatusDisconnected = "disconnected"
+)
+
+// Scheduling eligibility.
+const (
+	NodeEligible   = "eligible"
+	NodeIneligible = "ineligible"
+)
+
+// Node is a machine that runs allocations.
+type Node struct {
+	ID                    string
+	SecretID              string `json:",omitempty"` // proves that a later call comes from the node; never shown
+	Datacenter            string
+	Name                  string
+	HTTPAddr              string
+	TLSEnabled            bool
+	Attributes            map[string]string
+	NodeResources         *NodeResources
+	ReservedResources     *NodeReservedResources
+	Links                 map[string]string
+	Meta                  map[string]string
+	NodeClass             string
+	NodePool              string
+	ComputedClass         string // filled by the servers
+	CgroupParent          string
+	DrainStrategy         *DrainStrategy
+	SchedulingEligibility string
+	Status                string
+	StatusDescription     string
+	StatusUpdatedAt       int64 // seconds
+	Events                []*NodeEvent
+	Drivers               map[string]*DriverInfo
+	CSIControllerPlugins  map[string]any
+	CSINodePlugins        map[string]any
+	HostVolumes           map[string]*HostVolumeInfo
+	HostNetworks          map[string]*HostNetwork
+	LastDrain             *DrainMetadata
+	NodeMaxAllocs         int
+
+	// Plugins lists every plugin file the node found, those that could not be used included (Drover's own).
+	Plugins []*PluginInfo
+
+	LastMissedHeartbeatIndex uint64
+	LastAllocUpdateIndex     uint64
+	CreateIndex              uint64
+	ModifyIndex              uint64
+}
+
+// Ready tells whether new allocations may be placed.
+func (n *Node) Ready() bool {
+	return n.Status == NodeStatusReady && n.DrainStrategy == nil && n.SchedulingEligibility == NodeEligible
+}
+
+// Down tells whether the node's allocations are to be given up.
+func (n *Node) Down() bool { return n == nil || n.Status == NodeStatusDown }
+
+// NodeResources is a node's capacity before reservations.
+type NodeResources struct {
+	Cpu            NodeCPU
+	Memory         NodeMemory
+	Disk           NodeDisk
+	Networks       []*NodeNetwork
+	NodeNetworks   []*NodeNetworkDevice
+	Devices        []*NodeDevice
+	MinDynamicPort int
+	MaxDynamicPort int
+}
+
+// NodeCPU is in MHz and core counts.
+type NodeCPU struct {
+	CpuShares          int64
+	TotalCpuCores      uint16
+	ReservableCpuCores []uint16
+}
+
+// NodeMemory is in MB.
+type NodeMemory struct{ MemoryMB int64 }
+
+// NodeDisk is in MB.
+type NodeDisk struct{ DiskMB int64 }
+
+// NodeNetwork says which group network mode a node offers ("host", "bridge", "cni/x").
+type NodeNetwork struct {
+	Mode   string
+	Device string
+	CIDR   string
+	IP     string
+	MBits  int
+}
+
+// NodeNetworkDevice is an interface and the addresses ports may be opened on.
+type NodeNetworkDevice struct {
+	Mode       string
+	Device     string
+	MacAddress string
+	Speed      int
+	Addresses  []NodeNetworkAddress
+}
+
+// NodeNetworkAddress belongs to the host network named by Alias ("default" unless configured).
+type NodeNetworkAddress struct {
+	Family        string // ipv4 or ipv6
+	Alias         string
+	Address       string
+	ReservedPorts string
+	Gateway       string
+}
+
+// NodeDevice is a group of equal devices.
+type NodeDevice struct {
+	Vendor     string
+	Type       string
+	Name       string
+	Instances  []*NodeDeviceInstance
+	Attributes map[string]string
+}
+
+// NodeDeviceInstance is one device.
+type NodeDeviceInstance struct {
+	ID                string
+	Healthy           bool
+	HealthDescription string
+	Locality          string
+}
+
+// NodeReservedResources is kept for the machine itself.
+type NodeReservedResources struct {
+	Cpu      NodeReservedCPU
+	Memory   NodeMemory
+	Disk     NodeDisk
+	Networks NodeReservedNetworks
+}
+
+// NodeReservedCPU is in MHz and core ids.
+type NodeReservedCPU struct {
+	CpuShares        int64
+	ReservedCpuCores []uint16
+}
+
+// NodeReservedNetworks lists ports as "22,80,8000-8100".
+type NodeReservedNetworks struct{ ReservedHostPorts string }
+
+// DriverInfo is what a node says of one driver.
+type DriverInfo struct {
+	Attributes        map[string]string
+	Detected          bool
+	Healthy           bool
+	HealthDescription string
+	UpdateTime        time.Time
+	SchemaDigest      string `json:",omitempty"` // names the task config schema this node's plugin has
+	Version           string `json:",omitempty"`
+}
+
+// PluginInfo is what a node says of one plugin file or process.
+type PluginInfo struct {
+	Name       string // as the plugin reports it; the file's name when it never did
+	Type       string // driver, device, network; "" unknown
+	Version    string
+	File       string // base name in plugin_dir
+	SHA256     string
+	State      string // discovered, verified, starting, ready, unhealthy, draining, retired, failed
+	Reason     string
+	PID        int
+	Restarts   int
+	StartedAt  int64
+	Generation uint64
+	Healthy    bool
+	TaskCount  int
+	UpdatedAt  int64
+}
+
+// HostVolumeInfo is a directory that a node offers.
+type HostVolumeInfo struct {
+	Name     string
+	Path     string
+	ReadOnly bool
+	ID       string
+}
+
+// HostNetwork is a named set of addresses.
+type HostNetwork struct {
+	Name          string
+	CIDR          string
+	Interface     string
+	ReservedPorts string
+}
+
+// NodeEvent is one line of a node's history.
+type NodeEvent struct {
+	Message     string
+	Subsystem   string
+	Details     map[string]string
+	Timestamp   time.Time
+	CreateIndex uint64
+}
+
+// MaxNodeEvents is how many events a node keeps.
+const MaxNodeEvents = 10
+
+// DrainStrategy empties a node.
+type DrainStrategy struct {
+	Deadline         time.Duration // < 0 force now, 0 none
+	IgnoreSystemJobs bool
+	ForceDeadline    time.Time
+	StartedAt        time.Time
+}
+
+// DrainMetadata remembers the last drain.
+type DrainMetadata struct {
+	StartedAt  time.Time
+	UpdatedAt  time.Time
+	Status     string // draining, complete, canceled
+	AccessorID string
+	Meta       map[string]string
+}
+
+// NodePool groups nodes.
+type NodePool struct {
+	Name        string
+	Description string
+	Meta        map[string]string
+	CreateIndex uint64
+	ModifyIndex uint64
+}
+
+// Namespace separates jobs.
+type Namespace struct {
+	Name        string
+	Description string
+	Meta        map[string]string
+	CreateIndex uint64
+	ModifyIndex uint64
+}

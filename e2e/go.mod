@@ -1,0 +1,3 @@
+module github.com/droverhq/drover/e2e
+
+go 1.26.0
