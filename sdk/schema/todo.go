@@ -1,0 +1,9 @@
+package schema
+
+import "errors"
+
+// Of makes the schema of a configuration struct from its `config` tags.
+func Of[C any]() (*Spec, error) { return nil, errors.New("schema: not built yet") }
+
+// Decode reads a configuration as it arrives from a host into a struct with `config` tags.
+func Decode(data []byte, into any) error { return errors.New("schema: not built yet") }
