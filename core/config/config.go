@@ -1,0 +1,231 @@
+// Package config is the agent's configuration: what it may say, its defaults, how files and flags merge, and what is
+// refused. Files are HCL or JSON; blocks and keys carry the names operators already know. A key that is known but that
+// this release does not act on is reported as a warning by name; a key that nobody knows is an error.
+package config
+
+import (
+	"fmt"
+	"time"
+)
+
+// Config is a complete configuration. Durations are in their natural unit; sizes are named with theirs.
+type Config struct {
+	Region     string `cfg:"region"`
+	Datacenter string `cfg:"datacenter"`
+	Name       string `cfg:"name"` // default: the host's name
+	DataDir    string `cfg:"data_dir"`
+	PluginDir  string `cfg:"plugin_dir"` // default: DataDir/plugins
+	BindAddr   string `cfg:"bind_addr"`
+	LogLevel   string `cfg:"log_level"`
+	LogJSON    bool   `cfg:"log_json"`
+	LogFile    string `cfg:"log_file"`
+
+	EnableDebug      bool              `cfg:"enable_debug"`
+	LeaveOnInterrupt bool              `cfg:"leave_on_interrupt"`
+	LeaveOnTerminate bool              `cfg:"leave_on_terminate"`
+	ResponseHeaders  map[string]string `cfg:"http_api_response_headers"`
+
+	Ports     Ports     `cfg:"ports"`
+	Addresses Addresses `cfg:"addresses"`
+	Advertise Addresses `cfg:"advertise"`
+	Server    Server    `cfg:"server"`
+	Client    Client    `cfg:"client"`
+	Telemetry Telemetry `cfg:"telemetry"`
+	Limits    Limits    `cfg:"limits"`
+	Plugins   []Plugin  `cfg:"plugin"`
+
+	// Set by flags, not by files.
+	DevMode bool `cfg:"-"`
+	// Warnings collects what was understood but is not acted on.
+	Warnings []string `cfg:"-"`
+}
+
+// Ports are TCP ports; serf's is also UDP.
+type Ports struct {
+	HTTP int `cfg:"http"`
+	RPC  int `cfg:"rpc"`
+	Serf int `cfg:"serf"`
+}
+
+// Addresses are per service; empty means bind_addr (to listen) or the listening address (to advertise).
+type Addresses struct {
+	HTTP string `cfg:"http"`
+	RPC  string `cfg:"rpc"`
+	Serf string `cfg:"serf"`
+}
+
+// Server configures the server part of an agent.
+type Server struct {
+	Enabled         bool   `cfg:"enabled"`
+	BootstrapExpect int    `cfg:"bootstrap_expect"`
+	DataDir         string `cfg:"data_dir"` // default: DataDir/server
+	RaftMultiplier  int    `cfg:"raft_multiplier"`
+	NumSchedulers   int    `cfg:"num_schedulers"` // default: CPUs
+
+	EnabledSchedulers []string `cfg:"enabled_schedulers"`
+
+	NodeGCThreshold       time.Duration `cfg:"node_gc_threshold"`
+	JobGCInterval         time.Duration `cfg:"job_gc_interval"`
+	JobGCThreshold        time.Duration `cfg:"job_gc_threshold"`
+	EvalGCThreshold       time.Duration `cfg:"eval_gc_threshold"`
+	BatchEvalGCThreshold  time.Duration `cfg:"batch_eval_gc_threshold"`
+	DeploymentGCThreshold time.Duration `cfg:"deployment_gc_threshold"`
+
+	HeartbeatGrace         time.Duration `cfg:"heartbeat_grace"`
+	MinHeartbeatTTL        time.Duration `cfg:"min_heartbeat_ttl"`
+	MaxHeartbeatsPerSecond float64       `cfg:"max_heartbeats_per_second"`
+	FailoverHeartbeatTTL   time.Duration `cfg:"failover_heartbeat_ttl"`
+
+	JobDefaultPriority int    `cfg:"job_default_priority"`
+	JobMaxPriority     int    `cfg:"job_max_priority"`
+	JobMaxCount        int    `cfg:"job_max_count"`
+	JobMaxSourceSize   string `cfg:"job_max_source_size"` // "1M"
+	JobTrackedVersions int    `cfg:"job_tracked_versions"`
+
+	EventBufferSize       int           `cfg:"event_buffer_size"`
+	RaftSnapshotThreshold uint64        `cfg:"raft_snapshot_threshold"`
+	RaftSnapshotInterval  time.Duration `cfg:"raft_snapshot_interval"`
+	RaftTrailingLogs      uint64        `cfg:"raft_trailing_logs"`
+}
+
+// Client configures the node part of an agent.
+type Client struct {
+	Enabled   bool              `cfg:"enabled"`
+	Servers   []string          `cfg:"servers"`
+	NodeClass string            `cfg:"node_class"`
+	NodePool  string            `cfg:"node_pool"`
+	Meta      map[string]string `cfg:"meta"`
+	StateDir  string            `cfg:"state_dir"` // default: DataDir/client
+	AllocDir  string            `cfg:"alloc_dir"` // default: DataDir/alloc
+	Options   map[string]string `cfg:"options"`
+
+	NetworkInterface string   `cfg:"network_interface"`
+	CPUTotalCompute  int      `cfg:"cpu_total_compute"` // MHz
+	MemoryTotalMB    int      `cfg:"memory_total_mb"`
+	DiskTotalMB      int      `cfg:"disk_total_mb"`
+	DiskFreeMB       int      `cfg:"disk_free_mb"`
+	ReservableCores  string   `cfg:"reservable_cores"`
+	Reserved         Reserved `cfg:"reserved"`
+
+	MaxKillTimeout time.Duration `cfg:"max_kill_timeout"`
+	MinDynamicPort int           `cfg:"min_dynamic_port"`
+	MaxDynamicPort int           `cfg:"max_dynamic_port"`
+	ClientMinPort  int           `cfg:"client_min_port"`
+	ClientMaxPort  int           `cfg:"client_max_port"`
+
+	GCInterval         time.Duration `cfg:"gc_interval"`
+	GCParallelDestroys int           `cfg:"gc_parallel_destroys"`
+	GCDiskThreshold    float64       `cfg:"gc_disk_usage_threshold"`
+	GCInodeThreshold   float64       `cfg:"gc_inode_usage_threshold"`
+	GCMaxAllocs        int           `cfg:"gc_max_allocs"`
+
+	DisableRemoteExec bool          `cfg:"disable_remote_exec"`
+	CgroupParent      string        `cfg:"cgroup_parent"`
+	NodeMaxAllocs     int           `cfg:"node_max_allocs"`
+	HostNetworks      []HostNetwork `cfg:"host_network"`
+
+	// ChrootEnv is handed to drivers that build a root from host directories: host path -> path in the task.
+	ChrootEnv map[string]string `cfg:"chroot_env"`
+}
+
+// Reserved is kept for the machine itself.
+type Reserved struct {
+	CPU           int    `cfg:"cpu"` // MHz
+	Cores         string `cfg:"cores"`
+	MemoryMB      int    `cfg:"memory"`
+	DiskMB        int    `cfg:"disk"`
+	ReservedPorts string `cfg:"reserved_ports"`
+}
+
+// HostNetwork names addresses that ports may be opened on.
+type HostNetwork struct {
+	Name          string `cfg:"name,label"`
+	CIDR          string `cfg:"cidr"`
+	Interface     string `cfg:"interface"`
+	ReservedPorts string `cfg:"reserved_ports"`
+}
+
+// Telemetry configures metrics.
+type Telemetry struct {
+	CollectionInterval       time.Duration `cfg:"collection_interval"`
+	PrometheusMetrics        bool          `cfg:"prometheus_metrics"`
+	PublishAllocationMetrics bool          `cfg:"publish_allocation_metrics"`
+	PublishNodeMetrics       bool          `cfg:"publish_node_metrics"`
+}
+
+// Limits bounds what one caller may take.
+type Limits struct {
+	HTTPMaxConnsPerClient int `cfg:"http_max_conns_per_client"`
+}
+
+// Plugin is a plugin block: how one plugin binary is started and configured.
+type Plugin struct {
+	Name   string         `cfg:"name,label"`
+	Args   []string       `cfg:"args"`
+	Config map[string]any `cfg:"config"`
+}
+
+// Default is the configuration before any file or flag: nothing enabled, loopback only.
+func Default() *Config {
+	return &Config{
+		Region:     "global",
+		Datacenter: "dc1",
+		BindAddr:   "127.0.0.1",
+		LogLevel:   "INFO",
+		Ports:      Ports{HTTP: 4646, RPC: 4647, Serf: 4648},
+		Server: Server{
+			BootstrapExpect: 1, RaftMultiplier: 1,
+			NodeGCThreshold: 24 * time.Hour, JobGCInterval: 5 * time.Minute, JobGCThreshold: 4 * time.Hour,
+			EvalGCThreshold: time.Hour, BatchEvalGCThreshold: 24 * time.Hour, DeploymentGCThreshold: time.Hour,
+			HeartbeatGrace: 10 * time.Second, MinHeartbeatTTL: 10 * time.Second, MaxHeartbeatsPerSecond: 50,
+			FailoverHeartbeatTTL: 5 * time.Minute,
+			JobDefaultPriority:   50, JobMaxPriority: 100, JobMaxCount: 50000, JobMaxSourceSize: "1M", JobTrackedVersions: 6,
+			EventBufferSize: 100, RaftSnapshotThreshold: 8192, RaftSnapshotInterval: 2 * time.Minute, RaftTrailingLogs: 10240,
+		},
+		Client: Client{
+			NodePool:       "default",
+			MaxKillTimeout: 30 * time.Second,
+			MinDynamicPort: 20000, MaxDynamicPort: 32000, ClientMinPort: 14000, ClientMaxPort: 14512,
+			GCInterval: time.Minute, GCParallelDestroys: 2, GCDiskThreshold: 80, GCInodeThreshold: 70, GCMaxAllocs: 50,
+			CgroupParent: "drover.slice",
+		},
+		Telemetry: Telemetry{CollectionInterval: time.Second},
+		Limits:    Limits{HTTPMaxConnsPerClient: 100},
+	}
+}
+
+// Dev turns c into the configuration of `agent -dev`: server and node in one process, state in memory, loopback.
+func (c *Config) Dev() {
+	c.DevMode = true
+	c.Server.Enabled, c.Client.Enabled = true, true
+	c.Server.BootstrapExpect = 1
+	c.LogLevel = "INFO"
+	c.Telemetry.PrometheusMetrics = true
+	c.Telemetry.PublishAllocationMetrics = true
+	c.Telemetry.PublishNodeMetrics = true
+}
+
+// HTTPAddr is where the HTTP API listens.
+func (c *Config) HTTPAddr() string { return hostPort(c.Addresses.HTTP, c.BindAddr, c.Ports.HTTP) }
+
+// RPCAddr is where servers listen for nodes and other servers.
+func (c *Config) RPCAddr() string { return hostPort(c.Addresses.RPC, c.BindAddr, c.Ports.RPC) }
+
+// AdvertiseHTTP is the address others reach the HTTP API at.
+func (c *Config) AdvertiseHTTP() string {
+	return hostPort(c.Advertise.HTTP, first(c.Addresses.HTTP, c.BindAddr), c.Ports.HTTP)
+}
+
+// AdvertiseRPC is the address others reach the RPC port at.
+func (c *Config) AdvertiseRPC() string {
+	return hostPort(c.Advertise.RPC, first(c.Addresses.RPC, c.BindAddr), c.Ports.RPC)
+}
+
+// JobMaxSource is JobMaxSourceSize in bytes.
+func (s *Server) JobMaxSource() (int64, error) {
+	n, err := parseSize(s.JobMaxSourceSize)
+	if err != nil {
+		return 0, fmt.Errorf("server.job_max_source_size: %w", err)
+	}
+	return n, nil
+}

@@ -1,0 +1,117 @@
+package config
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestParse(t *testing.T) {
+	c, err := Parse(Default(), "agent.hcl", []byte(`
+region     = "eu"
+data_dir   = "/var/lib/drover"
+ports { http = 5646 }
+server {
+  enabled         = true
+  eval_gc_threshold = "10m"
+}
+client {
+  enabled = true
+  meta { rack = "r1" }
+  meta = { zone = 3 }
+  reserved { memory = 256 }
+  host_network "public" { cidr = "10.0.0.0/8" }
+}
+plugin "x" {
+  args = ["-v"]
+  config {
+    enabled = true
+    limits { files = 3 }
+  }
+}
+plugin "y" {}
+tls { http = true }
+`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.Region != "eu" || c.Ports.HTTP != 5646 || c.Ports.RPC != 4647 || c.Server.EvalGCThreshold != 10*time.Minute {
+		t.Errorf("plain keys or defaults wrong: %+v", c)
+	}
+	if c.Client.Reserved.MemoryMB != 256 || len(c.Client.HostNetworks) != 1 || c.Client.HostNetworks[0].Name != "public" {
+		t.Errorf("client: %+v", c.Client)
+	}
+	if len(c.Plugins) != 2 || c.Plugins[0].Name != "x" || c.Plugins[0].Config["enabled"] != true || c.Plugins[1].Name != "y" {
+		t.Errorf("plugins: %+v", c.Plugins)
+	}
+	if len(c.Warnings) != 1 || !strings.Contains(c.Warnings[0], "tls") {
+		t.Errorf("want one warning about tls, got %q", c.Warnings)
+	}
+	if err := c.Validate(); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestRefused(t *testing.T) {
+	for name, tc := range map[string]struct{ src, want string }{
+		"unknown key":        {"regoin = \"eu\"\n", `a.hcl:1: unknown key "regoin"; did you mean "region"?`},
+		"unknown nested key": {"server {\n  enabeld = true\n}\n", `a.hcl:2: unknown key "server.enabeld"; did you mean "enabled"?`},
+		"wrong type":         {"ports {\n http = \"many\"\n}\n", `ports.http`},
+		"bad duration":       {"client { gc_interval = \"soon\" }\n", `want a duration such as "30s", got "soon"`},
+		"syntax":             {"server {\n", "a.hcl:"},
+		"fraction":           {"ports { http = 1.5 }\n", "want a whole number"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := Parse(Default(), "a.hcl", []byte(tc.src))
+			if err == nil || !strings.Contains(err.Error(), tc.want) {
+				t.Fatalf("got %v, want an error with %q", err, tc.want)
+			}
+		})
+	}
+}
+
+func TestMergeFilesInOrder(t *testing.T) {
+	dir := t.TempDir()
+	write := func(name, s string) {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(s), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("1.hcl", "name = \"a\"\nserver {\n enabled = true\n num_schedulers = 3\n}\nplugin \"p\" { args = [\"1\"] }\n")
+	write("2.json", `{"name": "b", "server": {"num_schedulers": 5}, "plugin": [{"p": {"config": {"k": "v"}}}]}`)
+	write("ignored.txt", "not a configuration")
+	c, err := Load(Default(), dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.Name != "b" || !c.Server.Enabled || c.Server.NumSchedulers != 5 {
+		t.Errorf("later file should win key by key: %+v", c.Server)
+	}
+}
+
+func TestValidateListsEverything(t *testing.T) {
+	c := Default()
+	c.DataDir, c.LogLevel, c.Ports.RPC = "rel", "LOUD", 4646
+	err := c.Validate()
+	if err == nil {
+		t.Fatal("want errors")
+	}
+	for _, want := range []string{"nothing to do", "absolute path", "LOUD", "both 4646"} {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("%q not mentioned in:\n%v", want, err)
+		}
+	}
+}
+
+func TestParseSize(t *testing.T) {
+	for in, want := range map[string]int64{"1M": 1 << 20, "512": 512, "2KB": 2048, "1g": 1 << 30} {
+		if got, err := parseSize(in); err != nil || got != want {
+			t.Errorf("parseSize(%q) = %d, %v; want %d", in, got, err, want)
+		}
+	}
+	if _, err := parseSize("-1"); err == nil {
+		t.Error("negative size accepted")
+	}
+}
