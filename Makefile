@@ -1,0 +1,70 @@
+# Drover. `make demo` shows it, `make test` proves it; `make help` lists the rest.
+SHELL    := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+GO       ?= go
+MODULES  := core sdk drivers-exec plugins
+BIN      := bin
+VERSION  := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+COMMIT   := $(shell git rev-parse --short HEAD 2>/dev/null || echo unknown)
+LDFLAGS  := -s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT)
+PACKAGES := $(addsuffix /...,$(addprefix ./,$(MODULES)))
+
+# Plugins that are built: binary name = directory under a module's cmd/ (or plugins/<name>).
+DRIVERS  := drover-driver-raw-exec drover-driver-exec
+
+.PHONY: help build demo test ci soak bench lint generate cross cross-windows cross-arm64 deps clean
+help: ## list the targets
+	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
+
+build: ## bin/drover and bin/plugins/*
+	@mkdir -p $(BIN)/plugins $(BIN)/examples
+	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN)/drover ./core/cmd/drover
+	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN)/plugins/drover-driver-raw-exec ./drivers-exec/cmd/drover-driver-raw-exec
+	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN)/plugins/drover-driver-exec ./drivers-exec/cmd/drover-driver-exec
+	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN)/examples/drover-driver-mock ./plugins/driver-mock
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w' -o $(BIN)/examples/hello-web ./docs/examples/hello-web/main.go
+
+demo: build ## run the example jobs on a throw-away agent; Ctrl-C ends it
+	@cd e2e && GOWORK=off $(GO) run ./demo -bin ../$(BIN) -examples ../docs/examples
+
+deps: ## install the Debian packages that the tests need
+	@./.ci/deps
+
+test: deps build ## unit, golden and end-to-end tests (about 10 minutes)
+	$(GO) test -timeout 10m $(PACKAGES)
+	cd e2e && GOWORK=off $(GO) test -timeout 10m ./...
+
+ci: deps lint cross build ## what CI runs: everything, small counts, race detector
+	$(GO) test -race -timeout 20m $(PACKAGES)
+	cd sdk && GOWORK=off $(GO) test ./...
+	cd e2e && GOWORK=off DROVER_TIER=ci $(GO) test -timeout 20m ./...
+
+soak: build ## the same with full counts (hours)
+	$(GO) test -timeout 4h $(PACKAGES)
+	cd e2e && GOWORK=off DROVER_TIER=soak $(GO) test -timeout 8h ./...
+
+bench: build ## the figures of docs/benchmarks.md
+	cd e2e && GOWORK=off $(GO) run ./bench -bin ../$(BIN) $(BENCHFLAGS)
+
+lint: ## formatting and vet
+	@out=$$(gofmt -l $(MODULES) e2e docs); if [ -n "$$out" ]; then echo "not formatted (run gofmt -w):"; echo "$$out"; exit 1; fi
+	$(GO) vet $(PACKAGES)
+	cd e2e && GOWORK=off $(GO) vet ./...
+
+generate: ## generated code (needs protoc: package protobuf-compiler); CI fails when it is stale
+	./sdk/proto/generate.sh
+
+cross: cross-windows cross-arm64 ## build and vet for Windows and for linux/arm64
+
+cross-windows:
+	CGO_ENABLED=0 GOOS=windows $(GO) build ./core/... ./sdk/... ./plugins/...
+	CGO_ENABLED=0 GOOS=windows $(GO) build ./drivers-exec/cmd/drover-driver-raw-exec
+	CGO_ENABLED=0 GOOS=windows $(GO) vet ./core/... ./sdk/... ./plugins/... ./drivers-exec/...
+	cd sdk && CGO_ENABLED=0 GOOS=windows GOWORK=off $(GO) vet ./...
+
+cross-arm64:
+	CGO_ENABLED=0 GOARCH=arm64 $(GO) build $(PACKAGES)
+	CGO_ENABLED=0 GOARCH=arm64 $(GO) vet $(PACKAGES)
+
+clean: ## remove what was built
+	rm -rf $(BIN)
