@@ -1,0 +1,118 @@
+package keeper
+
+import (
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// conn carries messages and open files over a Unix socket.
+type conn struct {
+	*net.UnixConn
+	write sync.Mutex
+}
+
+// writeWithin bounds a write to a peer that does not read.
+const writeWithin = 5 * time.Second
+
+// send writes one message; the files travel with its header.
+func (c *conn) send(m *message, files ...int) error {
+	frame, err := encode(m)
+	if err != nil {
+		return err
+	}
+	var rights []byte
+	if len(files) > 0 {
+		rights = unix.UnixRights(files...)
+	}
+	c.write.Lock()
+	defer c.write.Unlock()
+	_ = c.SetWriteDeadline(time.Now().Add(writeWithin))
+	n, _, err := c.WriteMsgUnix(frame, rights, nil)
+	if err == nil && n < len(frame) {
+		_, err = c.Write(frame[n:])
+	}
+	return err
+}
+
+// receive reads one message and the files that came with it, which the caller
+// closes.
+func (c *conn) receive() (*message, []int, error) {
+	var header [4]byte
+	rights := make([]byte, unix.CmsgSpace(8*4))
+	n, rn, _, _, err := c.ReadMsgUnix(header[:], rights)
+	if err == nil && n == 0 {
+		err = io.EOF
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	files, err := rightsOf(rights[:rn])
+	if err == nil && n < len(header) {
+		_, err = io.ReadFull(c, header[n:])
+	}
+	if err != nil {
+		closeAll(files)
+		return nil, nil, err
+	}
+	m, err := decode(header, c)
+	if err != nil {
+		closeAll(files)
+		return nil, nil, err
+	}
+	return m, files, nil
+}
+
+func rightsOf(b []byte) (files []int, err error) {
+	if len(b) == 0 {
+		return nil, nil
+	}
+	list, err := unix.ParseSocketControlMessage(b)
+	if err != nil {
+		return nil, err
+	}
+	for i := range list {
+		fds, err := unix.ParseUnixRights(&list[i])
+		if err != nil {
+			return files, err
+		}
+		files = append(files, fds...)
+	}
+	return files, nil
+}
+
+func closeAll(files []int) {
+	for _, fd := range files {
+		if fd >= 0 {
+			unix.Close(fd)
+		}
+	}
+}
+
+// peer returns who is at the other end, or an error when that is neither root
+// nor ourselves.
+func (c *conn) peer() (*unix.Ucred, error) {
+	raw, err := c.SyscallConn()
+	if err != nil {
+		return nil, err
+	}
+	var cred *unix.Ucred
+	var credErr error
+	if err := raw.Control(func(fd uintptr) {
+		cred, credErr = unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED)
+	}); err != nil {
+		return nil, err
+	}
+	if credErr != nil {
+		return nil, credErr
+	}
+	if cred.Uid != 0 && int(cred.Uid) != os.Geteuid() {
+		return nil, fmt.Errorf("peer process %d is of user %d, not of %d or root", cred.Pid, cred.Uid, os.Geteuid())
+	}
+	return cred, nil
+}

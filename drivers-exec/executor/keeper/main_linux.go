@@ -1,0 +1,155 @@
+package keeper
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"net"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"runtime/debug"
+	"strconv"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Verb is the first argument of a driver binary that is to be a keeper.
+const Verb = "keep"
+
+// How long a keeper without clients waits for one. The second is for tasks
+// that have ended but whose exit nobody has asked for: their records stay.
+const (
+	lingerEmpty = time.Second
+	lingerEnded = 10 * time.Minute
+)
+
+// errTaken means that another keeper serves the directory.
+var errTaken = errors.New("another keeper serves this directory")
+
+// Main is the keeper's main program; args follow the verb. It returns when the
+// keeper has nothing left to hold, with the process's exit code.
+func Main(args []string) int {
+	flags := flag.NewFlagSet(Verb, flag.ContinueOnError)
+	dir := flags.String("dir", "", "private directory of this keeper")
+	resume := flags.Int("resume", -1, "state left by the program before (internal)")
+	ready := flags.Int("ready", -1, "file to close when clients can connect (internal)")
+	if err := flags.Parse(args); err != nil {
+		return 2
+	}
+	if *dir == "" {
+		fmt.Fprintln(os.Stderr, "keep: -dir is missing; driver plugins start their keeper themselves")
+		return 2
+	}
+	switch err := run(*dir, *resume, *ready); {
+	case errors.Is(err, errTaken):
+		return 0
+	case err != nil:
+		fmt.Fprintln(os.Stderr, "keeper:", err)
+		return 1
+	}
+	return 0
+}
+
+func run(dir string, resume, ready int) error {
+	// The keeper's heap is a few dozen kilobytes; a collection is cheaper than
+	// the memory it would otherwise hold on to.
+	debug.SetGCPercent(20)
+	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
+		return fmt.Errorf("become subreaper: %w", err)
+	}
+	protect()
+	s, err := newServer(dir)
+	if err != nil {
+		return err
+	}
+	if resume >= 0 {
+		err = s.resume(resume)
+	} else {
+		err = s.listen()
+	}
+	if err != nil {
+		return err
+	}
+	ended := make(chan os.Signal, 1)
+	signal.Notify(ended, unix.SIGCHLD)
+	s.adoptRecords()
+	go s.accept()
+	if ready >= 0 {
+		unix.Close(ready)
+	}
+	debug.FreeOSMemory()
+	s.loop(ended)
+	// Remove the socket while the lock is held: the next keeper makes its own.
+	s.socket.Close()
+	_ = os.Remove(socketPath(dir))
+	return nil
+}
+
+// loop reaps until nothing is left to keep.
+func (s *server) loop(ended <-chan os.Signal) {
+	s.reap()
+	idle := time.NewTimer(time.Hour)
+	for {
+		if wait, ok := s.linger(); ok {
+			idle.Reset(wait)
+		} else {
+			idle.Stop()
+		}
+		select {
+		case <-ended:
+			s.reap()
+		case <-s.changed:
+		case <-idle.C:
+			if _, ok := s.linger(); ok {
+				return
+			}
+		}
+	}
+}
+
+// linger says whether the keeper may end when nothing happens for a while.
+func (s *server) linger() (time.Duration, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.clients) > 0 || len(s.byPID) > 0 {
+		return 0, false
+	}
+	if len(s.tasks) == 0 {
+		return lingerEmpty, true
+	}
+	for _, t := range s.tasks {
+		if t.Exit == nil {
+			return 0, false
+		}
+	}
+	return lingerEnded, true
+}
+
+// listen takes the directory's lock and opens the socket.
+func (s *server) listen() error {
+	lock, err := os.OpenFile(filepath.Join(s.dir, "keeper.lock"), os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return fmt.Errorf("open lock: %w", err)
+	}
+	if err := unix.Flock(int(lock.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		lock.Close()
+		return errTaken
+	}
+	s.lock = lock
+	path := socketPath(s.dir)
+	_ = os.Remove(path) // ours by the lock
+	s.socket, err = net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
+	if err != nil {
+		return fmt.Errorf("listen on %s: %w", path, err)
+	}
+	s.socket.SetUnlinkOnClose(false)
+	return os.Chmod(path, 0o600)
+}
+
+// protect asks the kernel to end others first when memory runs out. Tasks get
+// their own value back; without the right to lower it nothing changes.
+func protect() {
+	_ = os.WriteFile("/proc/self/oom_score_adj", []byte(strconv.Itoa(-900)), 0)
+}

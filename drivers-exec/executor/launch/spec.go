@@ -1,0 +1,112 @@
+package launch
+
+// Spec describes one process. It crosses the wire between plugin and keeper as
+// JSON, so fields are only ever added and the zero value keeps its meaning.
+type Spec struct {
+	// Path is the program, absolute, as seen by the process (inside Root).
+	Path string
+	// Args is the complete argument vector, Args[0] included.
+	Args []string
+	// Env is the complete environment as KEY=value.
+	Env []string
+	// Dir is the working directory as seen by the process; empty means "/".
+	Dir string
+
+	// TTY makes standard input the controlling terminal.
+	TTY bool
+	// OOMScoreAdj replaces the keeper's own, which is low.
+	OOMScoreAdj int
+	// NoFile is the limit of open files; nil leaves the keeper's.
+	NoFile *Limit
+
+	// Cgroup is a cgroup v2 directory that the process is born in.
+	Cgroup string `json:",omitempty"`
+	// Join lists cgroup v1 directories that the process enters before it runs.
+	Join []string `json:",omitempty"`
+
+	// Namespaces are made new for the process.
+	Namespaces Namespaces
+	// NetNS is the file of a network namespace to enter; empty stays.
+	NetNS string `json:",omitempty"`
+	// Root replaces the file system the process sees; it needs
+	// Namespaces.Mount. Nil keeps the host's.
+	Root *Root `json:",omitempty"`
+	// Enter puts the process into the namespaces of another one, whose pidfd
+	// comes with the call. Root and Namespaces must be empty then.
+	Enter Namespaces
+
+	// User is switched to before the program runs; nil stays who we are.
+	User *User `json:",omitempty"`
+	// Capabilities, when not nil, is the complete set that the process and
+	// its descendants may ever hold, as a bit mask by capability number.
+	Capabilities *uint64 `json:",omitempty"`
+	// NoNewPrivileges keeps set-uid programs from giving more than that.
+	NoNewPrivileges bool `json:",omitempty"`
+}
+
+// Limit is a resource limit.
+type Limit struct{ Soft, Hard uint64 }
+
+// User is who a process runs as.
+type User struct {
+	UID, GID uint32
+	// Groups are the supplementary groups.
+	Groups []uint32
+}
+
+// Namespaces names kinds of Linux namespaces.
+type Namespaces struct {
+	Mount, PID, IPC, Net bool `json:",omitempty"`
+}
+
+// Any reports whether any kind is named.
+func (n Namespaces) Any() bool { return n != Namespaces{} }
+
+// Root is a file system of the process's own. It begins as an empty tmpfs to
+// which Entries are added in order; at the end it is made read-only.
+type Root struct {
+	// On is an existing host directory that the new root is mounted on while
+	// it is being built, visible to the new process alone.
+	On string
+	// Entries are added in order, parents before children.
+	Entries []Entry
+	// NoPivot uses chroot, for hosts whose root is an initial ramdisk.
+	NoPivot bool `json:",omitempty"`
+}
+
+// Kind says what an Entry is.
+type Kind string
+
+const (
+	// Bind mounts Source, a host path, with everything mounted below it.
+	Bind Kind = "bind"
+	// Rebind mounts Source, a path inside the new root, once more: this is
+	// how a part of /proc becomes read-only. A missing one is passed over.
+	Rebind Kind = "rebind"
+	// Filesystem mounts a file system of type Source with Data as options.
+	Filesystem Kind = "fs"
+	// Symlink makes a symbolic link to Source.
+	Symlink Kind = "symlink"
+	// Device makes a character device Major:Minor with permissions 0666.
+	Device Kind = "device"
+)
+
+// Entry is one thing to put into a Root.
+type Entry struct {
+	Kind   Kind
+	Source string
+	// Target is the absolute path inside the new root. What is missing of it
+	// is made, if the file system it is on can be written.
+	Target string
+	// File says that Source of a Bind is no directory.
+	File bool `json:",omitempty"`
+	// Data is the option string of a Filesystem.
+	Data string `json:",omitempty"`
+	// ReadOnly, NoDev and NoExec apply to everything mounted below as well.
+	// Set-user-id bits count in no mount.
+	ReadOnly, NoDev, NoExec bool `json:",omitempty"`
+	// Propagation of later mounts: "private" (the default), "host-to-task"
+	// or "bidirectional".
+	Propagation  string `json:",omitempty"`
+	Major, Minor uint32 `json:",omitempty"`
+}
