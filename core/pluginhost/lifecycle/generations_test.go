@@ -11,7 +11,9 @@ func TestChoose(t *testing.T) {
 	now := time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)
 	present := func(digest string) File { return File{Present: true, Digest: digest, Since: now} }
 	gone := func(ago time.Duration) File { return File{Since: now.Add(-ago)} }
-	live := func(n uint64, digest string) Member { return Member{Number: n, Digest: digest, Usable: true, Healthy: true} }
+	live := func(n uint64, digest string) Member {
+		return Member{Number: n, Digest: digest, Usable: true, Healthy: true}
+	}
 	leaving := func(m Member) Member { m.Leaving, m.Usable = true, false; return m }
 	dead := func(m Member) Member { m.Dead, m.Usable, m.Healthy = true, false, false; return m }
 	sick := func(m Member) Member { m.Healthy = false; return m }
@@ -58,7 +60,9 @@ func TestChoose(t *testing.T) {
 }
 
 func TestCurrent(t *testing.T) {
-	m := func(n uint64, usable, healthy bool) Member { return Member{Number: n, Usable: usable, Healthy: healthy} }
+	m := func(n uint64, usable, healthy bool) Member {
+		return Member{Number: n, Usable: usable, Healthy: healthy}
+	}
 	tests := map[string]struct {
 		members []Member
 		want    uint64

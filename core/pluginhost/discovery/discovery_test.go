@@ -1,0 +1,159 @@
+//go:build unix
+
+package discovery
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// dir makes a directory that is trusted whatever the umask is.
+func dir(t *testing.T) string {
+	t.Helper()
+	d := filepath.Join(t.TempDir(), "plugins")
+	if err := os.Mkdir(d, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+func write(t *testing.T, path, text string, mode fs.FileMode) {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(text), mode); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(path, mode); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestScanSaysWhyAFileIsNotLoaded(t *testing.T) {
+	const script = "#!/bin/sh\n"
+	tests := map[string]struct {
+		make func(t *testing.T, path string)
+		want string // part of the refusal; empty = loaded
+	}{
+		"good":               {func(t *testing.T, p string) { write(t, p, script, 0o755) }, ""},
+		"only owner":         {func(t *testing.T, p string) { write(t, p, script, 0o500) }, ""},
+		"no x bit":           {func(t *testing.T, p string) { write(t, p, script, 0o644) }, "not executable"},
+		"empty":              {func(t *testing.T, p string) { write(t, p, "", 0o755) }, "is empty"},
+		"everybody writes":   {func(t *testing.T, p string) { write(t, p, script, 0o757) }, "written by everybody"},
+		"a link":             {func(t *testing.T, p string) { symlink(t, "/bin/sh", p) }, "symbolic link"},
+		"somebody else's":    {func(t *testing.T, p string) { write(t, p, script, 0o755); chown(t, p, 12345, 0) }, "belongs to user 12345"},
+		"group writes":       {func(t *testing.T, p string) { write(t, p, script, 0o775); chown(t, p, 0, 12345) }, "written by group 12345"},
+		"root's group write": {func(t *testing.T, p string) { write(t, p, script, 0o775); chown(t, p, 0, 0) }, ""},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			d := dir(t)
+			tt.make(t, filepath.Join(d, "x"))
+			entries, err := Scan(d)
+			if err != nil || len(entries) != 1 {
+				t.Fatalf("entries %v, error %v", entries, err)
+			}
+			e := entries[0]
+			if (tt.want == "") != (e.Refusal == "") || !strings.Contains(e.Refusal, tt.want) {
+				t.Errorf("refusal %q, want %q", e.Refusal, tt.want)
+			}
+			f, err := Open(e.Path)
+			if (err == nil) != (tt.want == "") {
+				t.Errorf("open: %v", err)
+			}
+			if err == nil {
+				f.Close()
+			}
+		})
+	}
+}
+
+func TestOpenRefusesText(t *testing.T) {
+	p := filepath.Join(dir(t), "notes")
+	write(t, p, "shopping list\n", 0o755)
+	if _, err := Open(p); err == nil || !strings.Contains(err.Error(), "not a program") {
+		t.Fatalf("got %v", err)
+	}
+}
+
+func TestScanLeavesOut(t *testing.T) {
+	d := dir(t)
+	write(t, filepath.Join(d, ".half-copied"), "#!", 0o755)
+	if err := os.Mkdir(filepath.Join(d, "folder"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	entries, err := Scan(d)
+	if err != nil || len(entries) != 0 {
+		t.Fatalf("entries %v, error %v", entries, err)
+	}
+}
+
+func TestDirectoriesAreChecked(t *testing.T) {
+	tests := map[string]struct {
+		spoil func(t *testing.T, parent, dir string)
+		want  string
+	}{
+		"everybody writes it":   {func(t *testing.T, _, d string) { chmod(t, d, 0o777) }, "written by everybody"},
+		"sticky is not enough":  {func(t *testing.T, _, d string) { chmod(t, d, 0o777|fs.ModeSticky) }, "written by everybody"},
+		"its parent is open":    {func(t *testing.T, p, _ string) { chmod(t, p, 0o777) }, "written by everybody"},
+		"sticky parent is good": {func(t *testing.T, p, _ string) { chmod(t, p, 0o777|fs.ModeSticky) }, ""},
+		"somebody else's":       {func(t *testing.T, _, d string) { chown(t, d, 12345, 0) }, "belongs to user 12345"},
+		"parent somebody's":     {func(t *testing.T, p, _ string) { chown(t, p, 12345, 0) }, "belongs to user 12345"},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			d := dir(t)
+			parent := filepath.Dir(d)
+			chmod(t, parent, 0o700)
+			tt.spoil(t, parent, d)
+			_, err := Scan(d)
+			if (err == nil) != (tt.want == "") || err != nil && !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("got %v, want %q", err, tt.want)
+			}
+		})
+	}
+	t.Run("missing", func(t *testing.T) {
+		if _, err := Scan(filepath.Join(dir(t), "none")); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("got %v", err)
+		}
+	})
+	t.Run("link to an open directory", func(t *testing.T) {
+		d := dir(t)
+		open := filepath.Join(filepath.Dir(d), "open")
+		if err := os.Mkdir(open, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		chmod(t, open, 0o777)
+		symlink(t, open, filepath.Join(d, "link"))
+		if _, err := Scan(filepath.Join(d, "link")); err == nil || !strings.Contains(err.Error(), "written by everybody") {
+			t.Errorf("got %v", err)
+		}
+	})
+}
+
+func chmod(t *testing.T, path string, mode fs.FileMode) {
+	t.Helper()
+	if err := os.Chmod(path, mode); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// chown needs root; the rule it tests is the same for everybody.
+func chown(t *testing.T, path string, uid, gid int) {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		t.Skip("needs root")
+	}
+	if err := os.Chown(path, uid, gid); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func symlink(t *testing.T, to, at string) {
+	t.Helper()
+	if err := os.Symlink(to, at); err != nil {
+		t.Fatal(err)
+	}
+}
