@@ -212,6 +212,8 @@ type WithInspect interface {
 
 // Inspection is what a driver adds to a task's status.
 type Inspection struct {
+	// StartedAt is when the task really started; after a recovery the SDK knows only when it was recovered.
+	StartedAt  time.Time
 	Attributes map[string]string
 	Network    *NetworkOverride
 }

@@ -14,6 +14,9 @@ var (
 	ErrStreamClosed       = errors.New("channel closed")
 )
 
+// errNilDuration answers requests that lack a duration they must carry.
+var errNilDuration = errors.New("duration: nil Duration")
+
 // RecoverableError is a failed start that is worth another attempt: the task's restart policy applies. Any other error
 // from Start fails the task for good.
 type RecoverableError struct {

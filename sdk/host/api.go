@@ -1,25 +1,14 @@
 // Package host is the other side of the plugin contract: it launches or finds a plugin process and talks to it in the
 // Go types of the author's packages. It is used by the plugin host, the conformance suite and tests.
+//
+// Every call takes a context. Calls that must be short get a deadline even if the context has none; those that last as
+// long as a task does, or as long as the host listens, do not.
 package host
 
 import (
-	"errors"
 	"fmt"
 
 	"github.com/droverhq/drover/sdk/driver"
-)
-
-// The classes of errors that calls return, for errors.Is. A recoverable start failure is found with
-// driver.IsRecoverable.
-var (
-	// ErrTaskNotFound: the plugin does not know the task. Stop and Destroy may count it as done.
-	ErrTaskNotFound = driver.ErrTaskNotFound
-	// ErrPluginDown: the plugin's process or its connection is gone. The call may have been carried out.
-	ErrPluginDown = driver.ErrPluginDown
-	// ErrUnimplemented: the plugin does not have the method.
-	ErrUnimplemented = errors.New("the plugin does not implement this")
-	// ErrNoHandshake: the process did not introduce itself as a plugin of a version we speak.
-	ErrNoHandshake = errors.New("no usable plugin handshake")
 )
 
 // Reattach is what must be stored to find a running plugin again.
@@ -43,4 +32,22 @@ type StartResult struct {
 type ExecResult struct {
 	Stdout, Stderr []byte
 	Exit           driver.ExitResult
+}
+
+// Extensions is what a plugin offers beyond the public contract; it is empty for plugins without the extension contract.
+type Extensions struct {
+	Names      []string
+	SDKVersion string
+	// StateVersion is the version of the task state that the plugin writes; 0 = not said.
+	StateVersion int
+}
+
+// Has reports whether the plugin serves the extension.
+func (e Extensions) Has(name string) bool {
+	for _, n := range e.Names {
+		if n == name {
+			return true
+		}
+	}
+	return false
 }

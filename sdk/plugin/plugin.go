@@ -7,6 +7,7 @@ import (
 
 	"google.golang.org/grpc"
 
+	extensionv1 "github.com/droverhq/drover/sdk/proto/extension/v1"
 	"github.com/droverhq/drover/sdk/schema"
 )
 
@@ -34,6 +35,16 @@ func (t Type) String() string {
 // APIVersion is the version of the driver and device contract that this SDK speaks.
 const APIVersion = "v0.1.0"
 
+// Names of extensions, as negotiated.
+const (
+	// ExtensionConfigCheck: the plugin checks task configs beyond what its schema says.
+	ExtensionConfigCheck = "config-check"
+	// ExtensionHandOver: a new generation of the plugin can take over the tasks of the old one while both run.
+	ExtensionHandOver = "hand-over"
+	// ExtensionDeviceRelease: a device plugin wants to know when a reservation ends.
+	ExtensionDeviceRelease = "device-release"
+)
+
 // Info is how a plugin introduces itself.
 type Info struct {
 	Type        Type
@@ -54,6 +65,8 @@ type Plugin interface {
 	Register(s grpc.ServiceRegistrar)
 	// Extensions names the extension contracts the plugin serves.
 	Extensions() []string
+	// Detail tells what the public contract's capabilities cannot; nil = nothing.
+	Detail() *extensionv1.CapabilityDetail
 	// Close ends everything that the plugin's services run on their own. It does not touch tasks.
 	Close()
 }

@@ -50,3 +50,9 @@ type Spec struct {
 	// Literal: an HCL expression; text needs its own quotes.
 	Value string `json:"value,omitempty"`
 }
+
+// Limits of a schema that comes from a plugin.
+const (
+	MaxDepth = 32
+	MaxNodes = 10_000
+)

@@ -1,0 +1,128 @@
+package host
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/droverhq/drover/sdk/driver"
+	structsv1 "github.com/droverhq/drover/sdk/proto/structs/v1"
+	"github.com/droverhq/drover/sdk/proto/wire"
+)
+
+// The classes of errors that calls return, for errors.Is. A recoverable start failure is found with
+// driver.IsRecoverable.
+var (
+	// ErrTaskNotFound: the plugin does not know the task. Stop and Destroy may count it as done.
+	ErrTaskNotFound = driver.ErrTaskNotFound
+	// ErrPluginDown: the plugin's process or its connection is gone. The call may have been carried out.
+	ErrPluginDown = driver.ErrPluginDown
+	// ErrUnimplemented: the plugin does not have the method.
+	ErrUnimplemented = errors.New("the plugin does not implement this")
+	// ErrNoHandshake: the process did not introduce itself as a plugin of a version we speak.
+	ErrNoHandshake = errors.New("no usable plugin handshake")
+)
+
+// CallError is a failed call. Its text is what was called and what the plugin answered.
+type CallError struct {
+	Method  string
+	Code    codes.Code
+	Message string
+	class   error // one of the classes above, a *driver.RecoverableError, a context error, or nil
+}
+
+// Error returns "<method>: <message>".
+func (e *CallError) Error() string { return e.Method + ": " + e.Message }
+
+// Unwrap returns the class, for errors.Is and errors.As.
+func (e *CallError) Unwrap() error { return e.class }
+
+// callError classifies what a call returned.
+func callError(ctx context.Context, method string, err error) error {
+	if err == nil {
+		return nil
+	}
+	st, ok := status.FromError(err)
+	if !ok {
+		return &CallError{Method: method, Code: codes.Unknown, Message: err.Error(), class: plainClass(err)}
+	}
+	e := &CallError{Method: method, Code: st.Code(), Message: st.Message()}
+	e.class = classOf(ctx, st)
+	if errors.Is(e.class, ErrPluginDown) && !strings.Contains(e.Message, ErrPluginDown.Error()) {
+		e.Message = fmt.Sprintf("%s (%s)", ErrPluginDown, e.Message)
+	}
+	return e
+}
+
+func plainClass(err error) error {
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		return ErrPluginDown
+	}
+	return err
+}
+
+func classOf(ctx context.Context, st *status.Status) error {
+	if marked := recoverableOf(st); marked != nil {
+		return marked
+	}
+	switch st.Code() {
+	case codes.Unavailable:
+		return ErrPluginDown
+	case codes.Unimplemented:
+		return ErrUnimplemented
+	case codes.Canceled:
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		return ErrPluginDown
+	case codes.DeadlineExceeded:
+		return context.DeadlineExceeded
+	case codes.Unknown, codes.NotFound:
+		return classOfText(st.Message())
+	}
+	return nil
+}
+
+// classOfText recognises the texts of the contract and, for an unknown task, those of known plugins.
+func classOfText(text string) error {
+	switch {
+	case strings.Contains(text, ErrTaskNotFound.Error()), strings.HasPrefix(text, "task does not exist:"):
+		return ErrTaskNotFound
+	case strings.Contains(text, ErrPluginDown.Error()):
+		return ErrPluginDown
+	case strings.Contains(text, driver.ErrTaskRunning.Error()):
+		return driver.ErrTaskRunning
+	case strings.Contains(text, driver.ErrStatsNotSupported.Error()):
+		return driver.ErrStatsNotSupported
+	case strings.Contains(text, driver.ErrExecNotSupported.Error()):
+		return driver.ErrExecNotSupported
+	case strings.Contains(text, driver.ErrSignalNotSupported.Error()):
+		return driver.ErrSignalNotSupported
+	case strings.Contains(text, driver.ErrStreamClosed.Error()):
+		return driver.ErrStreamClosed
+	}
+	return nil
+}
+
+// recoverableOf finds the mark of a failure. Only the first detail counts, whatever the code.
+func recoverableOf(st *status.Status) error {
+	details := st.Proto().GetDetails()
+	if len(details) == 0 || details[0].GetTypeUrl() != wire.RecoverableErrorURL {
+		return nil
+	}
+	var mark structsv1.RecoverableError
+	if proto.Unmarshal(details[0].GetValue(), &mark) != nil {
+		return nil
+	}
+	inner := classOfText(st.Message())
+	if inner == nil {
+		inner = errors.New(st.Message())
+	}
+	return &driver.RecoverableError{Err: inner, Recoverable: mark.GetRecoverable()}
+}
