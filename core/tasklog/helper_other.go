@@ -1,0 +1,26 @@
+//go:build !linux
+
+package tasklog
+
+import (
+	"context"
+	"net"
+	"os"
+	"os/exec"
+)
+
+func beHelper() {}
+
+func run(context.Context, options) error { return ErrUnsupported }
+
+func supported() error { return ErrUnsupported }
+
+// detach would make cmd outlive this process.
+func detach(*exec.Cmd) {}
+
+func defaultExecutable() (string, error) { return os.Executable() }
+
+func trusted(net.Conn) error { return ErrUnsupported }
+
+// holdFIFO would keep the bytes of a pipe alive while the collector is replaced.
+func holdFIFO(string) (func(), error) { return func() {}, ErrUnsupported }
