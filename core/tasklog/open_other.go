@@ -1,0 +1,5 @@
+//go:build !unix
+
+package tasklog
+
+const openNonblock = 0
