@@ -44,7 +44,7 @@ func TestKilledAtFailpoint(t *testing.T) {
 
 // The same with kills at any time, many streams, and writers that end while the collector is dead.
 func TestKilledAtRandom(t *testing.T) {
-	const lines, streams = 20_000, 6
+	const lines, streams = 60_000, 6
 	n := newNode(t)
 	c := n.client()
 	ctx := testContext(t)
