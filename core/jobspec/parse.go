@@ -25,8 +25,8 @@ type ParseConfig struct {
 
 // VarFile is a file of variable values, HCL or JSON.
 type VarFile struct {
-	Name   string
-	Source []byte
+	Filename string
+	Source   []byte
 }
 
 // File is a job file that was read.
@@ -46,7 +46,7 @@ func Parse(cfg ParseConfig) (*File, error) {
 		return nil, err
 	}
 	for _, f := range cfg.VarFiles {
-		if err := checkSize(f.Name, f.Source, cfg.MaxSize); err != nil {
+		if err := checkSize(f.Filename, f.Source, cfg.MaxSize); err != nil {
 			return nil, err
 		}
 	}

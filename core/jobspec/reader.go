@@ -14,7 +14,7 @@ import (
 type reader struct {
 	*collector
 	sources map[string][]byte // text of native files; nil in the JSON profile
-	steps   int // blocks made so far, see maxBlocks
+	steps   int               // blocks made so far, see maxBlocks
 }
 
 // maxBlocks bounds how many blocks dynamic blocks may make of one job.

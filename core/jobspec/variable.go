@@ -243,8 +243,8 @@ func (vs *variables) assign(v *variable, val cty.Value) error {
 
 // setFile takes values from a variable file, HCL or JSON.
 func (vs *variables) setFile(f VarFile) {
-	vs.files[f.Name] = f.Source
-	body, err := parseBody(f.Name, f.Source, filepath.Ext(f.Name) == ".json" || startsWithBrace(f.Source))
+	vs.files[f.Filename] = f.Source
+	body, err := parseBody(f.Filename, f.Source, filepath.Ext(f.Filename) == ".json" || startsWithBrace(f.Source))
 	if err != nil {
 		vs.list = append(vs.list, err...)
 		return
