@@ -38,16 +38,28 @@ func Addresses(n *model.Node, alias string, each func(*model.NodeNetworkAddress)
 // ReservedPorts returns the ports of an address that the node keeps for itself.
 func ReservedPorts(n *model.Node, a *model.NodeNetworkAddress) *Ports {
 	set := &Ports{}
-	once := func(port int) {
-		if !set.Has(port) {
-			set.Add(port)
+	reservedRanges(n, a, func(lo, hi int) {
+		for port := lo; port <= hi; port++ {
+			if !set.Has(port) {
+				set.Add(port)
+			}
 		}
-	}
-	if n.ReservedResources != nil {
-		ParsePorts(n.ReservedResources.Networks.ReservedHostPorts, once)
-	}
-	ParsePorts(a.ReservedPorts, once)
+	})
 	return set
+}
+
+// Reserved tells whether the node keeps the port of an address for itself.
+func Reserved(n *model.Node, a *model.NodeNetworkAddress, port int) bool {
+	found := false
+	reservedRanges(n, a, func(lo, hi int) { found = found || lo <= port && port <= hi })
+	return found
+}
+
+func reservedRanges(n *model.Node, a *model.NodeNetworkAddress, each func(lo, hi int)) {
+	if n.ReservedResources != nil {
+		PortRanges(n.ReservedResources.Networks.ReservedHostPorts, each)
+	}
+	PortRanges(a.ReservedPorts, each)
 }
 
 // soleAddress returns the node's address when it has exactly one and that is in the default host network.

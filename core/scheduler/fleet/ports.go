@@ -109,9 +109,12 @@ func (p *Ports) Clone() *Ports {
 	return out
 }
 
-// ParsePorts reads a list such as "22,80,8000-8100". Parts that are no port or range are left out: the node has checked
-// its own configuration, and a bad part must not hide the good ones.
-func ParsePorts(list string, each func(port int)) {
+// PortRanges reads a list such as "22,80,8000-8100" and calls each with both ends of every part. Parts that are no port
+// or range are left out: the node has checked its own configuration, and a bad part must not hide the good ones.
+func PortRanges(list string, each func(lo, hi int)) {
+	if list == "" {
+		return
+	}
 	for part := range strings.SplitSeq(list, ",") {
 		from, to, isRange := strings.Cut(strings.TrimSpace(part), "-")
 		lo, err := strconv.ParseUint(strings.TrimSpace(from), 10, 16)
@@ -124,8 +127,6 @@ func ParsePorts(list string, each func(port int)) {
 				continue
 			}
 		}
-		for port := lo; port <= hi; port++ {
-			each(int(port))
-		}
+		each(int(lo), int(hi))
 	}
 }

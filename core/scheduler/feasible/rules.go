@@ -1,0 +1,423 @@
+package feasible
+
+import (
+	"math/rand/v2"
+	"strings"
+
+	"github.com/droverhq/drover/core/model"
+	"github.com/droverhq/drover/core/scheduler/fleet"
+)
+
+// Rules decides for one group on which nodes it may run. It holds what has been found out so far (answers per class,
+// counts of distinct constraints), so one Rules serves one group of one evaluation.
+type Rules struct {
+	// Ask is what one instance needs.
+	Ask *Ask
+
+	job     *model.Job
+	draft   *fleet.Draft
+	reasons reasons
+
+	anyPool bool
+	pool    uint32
+	hasPool bool
+	dc      []bool // by datacenter number
+
+	jobClass, groupClass []labelled // answered once per class
+	jobNode, groupNode   []labelled // answered per node: they name unique properties
+	network              networkCheck
+	volumes              []*model.VolumeRequest
+	drivers              uint64
+	otherDrivers         []string // without a bit in the column
+	unknownDriver        bool     // no node has one of the drivers
+	classJob, classGroup []Verdict
+	distinct             []*distinct
+	escaped              bool
+}
+
+// labelled is a condition with the text of its constraint.
+type labelled struct {
+	Condition
+	text string
+}
+
+// unasked is a class that has not been asked yet.
+const unasked = ^Verdict(0)
+
+// NewRules compiles the rules of a group. The draft is read at every check: what is placed in it counts at once.
+func NewRules(d *fleet.Draft, job *model.Job, g *model.TaskGroup, oversubscription bool) *Rules {
+	r := &Rules{
+		Ask: NewAsk(g, oversubscription), job: job, draft: d, reasons: newReasons(),
+		network:  newNetworkCheck(g),
+		classJob: newAnswers(d), classGroup: newAnswers(d),
+		anyPool: job.NodePool == model.NodePoolAll,
+	}
+	r.pool, r.hasPool = d.Pool(poolOf(job))
+	r.dc = make([]bool, d.Datacenters())
+	for i := range r.dc {
+		r.dc[i] = MatchesDatacenter(job, d.Datacenter(uint32(i)))
+	}
+	r.constrain(job.Constraints, true)
+	r.constrain(g.Constraints, false)
+	for _, t := range g.Tasks {
+		r.constrain(t.Constraints, false)
+		r.needDriver(t.Driver)
+	}
+	for _, v := range g.Volumes {
+		r.volumes = append(r.volumes, v)
+	}
+	r.escaped = len(r.jobNode)+len(r.groupNode) > 0 || r.network.unique()
+	return r
+}
+
+func newAnswers(d *fleet.Draft) []Verdict {
+	out := make([]Verdict, d.Classes())
+	for i := range out {
+		out[i] = unasked
+	}
+	return out
+}
+
+func poolOf(job *model.Job) string {
+	if job.NodePool == "" {
+		return model.NodePoolDefault
+	}
+	return job.NodePool
+}
+
+func (r *Rules) constrain(constraints []model.Constraint, wholeJob bool) {
+	for _, c := range constraints {
+		if c.Operand == model.OpDistinctHosts || c.Operand == model.OpDistinctProperty {
+			if d := newDistinct(c, wholeJob); d != nil {
+				r.distinct = append(r.distinct, d)
+			}
+			continue
+		}
+		l := labelled{NewCondition(c.LTarget, c.Operand, c.RTarget), c.String()}
+		list := &r.groupClass
+		switch {
+		case wholeJob && l.Unique():
+			list = &r.jobNode
+		case wholeJob:
+			list = &r.jobClass
+		case l.Unique():
+			list = &r.groupNode
+		}
+		*list = append(*list, l)
+	}
+}
+
+func (r *Rules) needDriver(name string) {
+	bit, known := r.draft.Driver(name)
+	switch {
+	case !known:
+		r.unknownDriver = true
+	case bit == 0:
+		r.otherDrivers = append(r.otherDrivers, name)
+	default:
+		r.drivers |= bit
+	}
+}
+
+// Candidate tells whether the node takes new allocations at all and is in the job's pool and datacenters.
+func (r *Rules) Candidate(n fleet.Num) bool {
+	nodes, _, i := r.draft.Row(n)
+	return r.CandidateRow(nodes, i)
+}
+
+// CandidateRow is Candidate for row i of a page.
+func (r *Rules) CandidateRow(nodes *fleet.Nodes, i uint32) bool {
+	return nodes.Flags[i]&fleet.Ready != 0 && r.inPlace(nodes, i)
+}
+
+func (r *Rules) inPlace(nodes *fleet.Nodes, i uint32) bool {
+	return r.InPool(nodes, i) && r.dc[nodes.DC[i]]
+}
+
+// InPool tells whether row i is in the job's node pool.
+func (r *Rules) InPool(nodes *fleet.Nodes, i uint32) bool {
+	return r.anyPool || r.hasPool && nodes.Pool[i] == r.pool
+}
+
+// Stays tells whether an allocation may stay on its node by the job's datacenters, pool and constraints; room and
+// drivers, which it has already, are not asked.
+func (r *Rules) Stays(n fleet.Num) bool {
+	nodes, _, i := r.draft.Row(n)
+	if nodes.Node[i] == nil || !r.inPlace(nodes, i) || r.ofJob(nodes, i) != OK {
+		return false
+	}
+	v := r.ofGroup(nodes, i)
+	return v == OK || v == MissingDevices
+}
+
+// Check tells whether one more instance may be placed on the node, and if not, why. The node must be a Candidate.
+func (r *Rules) Check(n fleet.Num) Verdict {
+	nodes, use, i := r.draft.Row(n)
+	return r.CheckRow(n, nodes, use, i)
+}
+
+// CheckRow is Check for row i of a page.
+func (r *Rules) CheckRow(n fleet.Num, nodes *fleet.Nodes, use *fleet.Use, i uint32) Verdict {
+	if v := r.static(nodes, i); v != OK {
+		return v
+	}
+	return r.Room(n, nodes, use, i)
+}
+
+// static is everything about the node that placing does not change.
+func (r *Rules) static(nodes *fleet.Nodes, i uint32) Verdict {
+	if v := r.ofJob(nodes, i); v != OK {
+		return v
+	}
+	if r.unknownDriver || nodes.Drivers[i]&r.drivers != r.drivers {
+		return MissingDrivers
+	}
+	for _, name := range r.otherDrivers {
+		if !fleet.DriverHealthy(nodes.Node[i], name) {
+			return MissingDrivers
+		}
+	}
+	if v := r.ofGroup(nodes, i); v != OK {
+		return v
+	}
+	for _, v := range r.volumes {
+		if !hasVolume(nodes.Node[i], v) {
+			return MissingVolumes
+		}
+	}
+	return OK
+}
+
+// Room is the part of Check that changes as instances are placed: distinct constraints and what is left on the node.
+func (r *Rules) Room(n fleet.Num, nodes *fleet.Nodes, use *fleet.Use, i uint32) Verdict {
+	for _, d := range r.distinct {
+		if !d.allows(n, nodes.Node[i]) {
+			return r.reasons.verdict(d.text, false)
+		}
+	}
+	capacity := fleet.Amount{
+		CPU: nodes.CPU[i], Memory: nodes.Memory[i], Disk: nodes.Disk[i], Cores: nodes.Cores[i], Allocs: nodes.MaxAllocs[i],
+	}
+	used := fleet.Amount{
+		CPU: use.CPU[i], Memory: use.Memory[i], Disk: use.Disk[i], Cores: use.Cores[i], Allocs: use.Allocs[i],
+	}
+	ask := r.Ask.Amount(nodes.PerCore[i])
+	if v := fit(&capacity, &used, &ask); v != OK || !r.Ask.Exact() {
+		return v
+	}
+	counted := r.Ask.simple && nodes.Flags[i]&fleet.Simple != 0
+	if counted && ask.Ports > nodes.Ports[i]-use.Ports[i] {
+		if len(r.Ask.static) == 0 {
+			return OutOfPorts
+		}
+		counted = false // a static port may lie outside of the dynamic range
+	}
+	if counted && len(r.Ask.devices)+len(r.Ask.static) == 0 {
+		return OK
+	}
+	if why := r.Ask.possible(nodes.Node[i], use.Exact[i], counted); why != "" {
+		return r.reasons.verdict(why, true)
+	}
+	return OK
+}
+
+// ofJob asks the job's constraints.
+func (r *Rules) ofJob(nodes *fleet.Nodes, i uint32) Verdict {
+	v := r.classJob[nodes.Class[i]]
+	if v == unasked {
+		v = r.first(r.jobClass, nodes.Node[i])
+		r.classJob[nodes.Class[i]] = v
+	}
+	if v != OK || len(r.jobNode) == 0 {
+		return v
+	}
+	return r.first(r.jobNode, nodes.Node[i])
+}
+
+// ofGroup asks the group's and tasks' constraints, devices and networks.
+func (r *Rules) ofGroup(nodes *fleet.Nodes, i uint32) Verdict {
+	class := nodes.Class[i]
+	v := r.classGroup[class]
+	if v == unasked {
+		v = r.askClass(nodes.Node[i])
+		r.classGroup[class] = v
+	}
+	if v != OK {
+		return v
+	}
+	if v := r.first(r.groupNode, nodes.Node[i]); v != OK {
+		return v
+	}
+	if r.network.unique() {
+		return r.refusal(r.network.refuses(nodes.Node[i]))
+	}
+	return OK
+}
+
+func (r *Rules) askClass(n *model.Node) Verdict {
+	if v := r.first(r.groupClass, n); v != OK {
+		return v
+	}
+	if !hasDevices(n, r.Ask.devices) {
+		return MissingDevices
+	}
+	if r.network.unique() {
+		return OK
+	}
+	return r.refusal(r.network.refuses(n))
+}
+
+func (r *Rules) refusal(text string) Verdict {
+	switch text {
+	case "":
+		return OK
+	case reasonNetwork:
+		return MissingNetwork
+	}
+	return r.reasons.verdict(text, false)
+}
+
+// first returns the first condition that does not hold.
+func (r *Rules) first(conditions []labelled, n *model.Node) Verdict {
+	for i := range conditions {
+		if !conditions[i].Holds(n) {
+			return r.reasons.verdict(conditions[i].text, false)
+		}
+	}
+	return OK
+}
+
+// Reason is the text of a verdict, as users know it. Exhausted tells whether it is about room rather than about what the
+// node is.
+func (r *Rules) Reason(v Verdict) (text string, exhausted bool) {
+	return r.reasons.list[v].text, r.reasons.list[v].exhausted
+}
+
+// Verdict returns the verdict for a dimension that Place named.
+func (r *Rules) Verdict(dimension string) Verdict { return r.reasons.verdict(dimension, true) }
+
+// Availability counts the nodes that placements could go to at all: those in the pool that are ready, and per datacenter
+// those that the job's datacenters match. A datacenter that the job names without a glob is listed with 0 as well.
+func (r *Rules) Availability() *model.AllocMetric {
+	m := &model.AllocMetric{NodePool: poolOf(r.job), NodesAvailable: map[string]int{}}
+	for _, glob := range r.job.Datacenters {
+		if !strings.Contains(glob, "*") {
+			m.NodesAvailable[glob] = 0
+		}
+	}
+	perDC := make([]int, len(r.dc))
+	for page := range r.draft.Pages() {
+		nodes, _ := r.draft.Page(page)
+		for i, flags := range nodes.Flags {
+			if flags&fleet.Ready == 0 || !r.InPool(nodes, uint32(i)) {
+				continue
+			}
+			m.NodesInPool++
+			perDC[nodes.DC[i]]++
+		}
+	}
+	for dc, n := range perDC {
+		if n > 0 && r.dc[dc] {
+			m.NodesAvailable[r.draft.Datacenter(uint32(dc))] = n
+		}
+	}
+	return m
+}
+
+// Count counts an allocation of the job that is on a node (by 1), or no longer is (by -1), for the distinct constraints.
+// sameGroup tells whether it is of this group.
+func (r *Rules) Count(n fleet.Num, sameGroup bool, by int) {
+	node := r.draft.Node(n)
+	if node == nil {
+		return
+	}
+	for _, d := range r.distinct {
+		if d.wholeJob || sameGroup {
+			d.add(n, node, by)
+		}
+	}
+}
+
+// Distinct tells whether the group has distinct constraints, so that Count matters.
+func (r *Rules) Distinct() bool { return len(r.distinct) > 0 }
+
+// Place chooses exact numbers for an instance on a node and takes them in the draft. The dimension that is short is
+// returned when the node has no room after all.
+func (r *Rules) Place(n fleet.Num, rng *rand.Rand) (*model.AllocatedResources, string) {
+	nodes, use, i := r.draft.Row(n)
+	if !r.Ask.Exact() {
+		amount := r.Ask.base
+		amount.Ports = 0
+		r.draft.TakeAmount(n, amount)
+		return r.Ask.template, ""
+	}
+	out, why := r.Ask.Assign(nodes.Node[i], nodes.PerCore[i], use.Exact[i], rng)
+	if why != "" {
+		return nil, why
+	}
+	r.draft.Take(n, out)
+	return out, ""
+}
+
+// Escaped tells whether feasibility depends on more than computed classes.
+func (r *Rules) Escaped() bool { return r.escaped }
+
+// Eligibility adds what is known of classes: true for one that the group could run on, were there room. A class that
+// another group of the evaluation could run on stays true.
+func (r *Rules) Eligibility(into map[string]bool) {
+	for class := range r.classJob {
+		job, group := r.classJob[class], r.classGroup[class]
+		name := r.draft.ClassName(uint32(class))
+		switch {
+		case job == unasked || name == "":
+		case job != OK:
+			into[name] = into[name] || false
+		case group == unasked:
+		default:
+			into[name] = into[name] || group == OK
+		}
+	}
+}
+
+func hasVolume(n *model.Node, v *model.VolumeRequest) bool {
+	if v.Type != "host" {
+		return false
+	}
+	h := n.HostVolumes[v.Source]
+	return h != nil && (v.ReadOnly || !h.ReadOnly)
+}
+
+// MatchesDatacenter tells whether a datacenter matches one of the job's globs, in which * stands for any text.
+func MatchesDatacenter(job *model.Job, dc string) bool {
+	if dc == "" {
+		return false
+	}
+	for _, glob := range job.Datacenters {
+		if matchGlob(glob, dc) {
+			return true
+		}
+	}
+	return len(job.Datacenters) == 0
+}
+
+func matchGlob(glob, s string) bool {
+	head, rest, star := strings.Cut(glob, "*")
+	if !star {
+		return glob == s
+	}
+	s, ok := strings.CutPrefix(s, head)
+	if !ok {
+		return false
+	}
+	for {
+		part, more, star := strings.Cut(rest, "*")
+		if !star {
+			return strings.HasSuffix(s, part)
+		}
+		at := strings.Index(s, part)
+		if at < 0 {
+			return false
+		}
+		s, rest = s[at+len(part):], more
+	}
+}
