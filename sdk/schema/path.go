@@ -50,7 +50,7 @@ func pathAt(spans []span, offset int) string {
 
 // spansOf finds the values of a JSON text.
 func spansOf(text []byte) []span {
-	w := &spanWalker{dec: json.NewDecoder(bytes.NewReader(text))}
+	w := &spanWalker{text: text, dec: json.NewDecoder(bytes.NewReader(text))}
 	w.dec.UseNumber()
 	if err := w.value("", 0); err != nil {
 		return nil
@@ -59,6 +59,7 @@ func spansOf(text []byte) []span {
 }
 
 type spanWalker struct {
+	text  []byte
 	dec   *json.Decoder
 	spans []span
 }
@@ -72,19 +73,19 @@ func (w *spanWalker) value(path string, start int) error {
 	switch token {
 	case json.Delim('{'):
 		for w.dec.More() {
-			at := int(w.dec.InputOffset())
+			at := w.next()
 			key, err := w.dec.Token()
 			if err != nil {
 				return err
 			}
-			if err := w.value(joinPath(path, fmt.Sprint(key)), at+1); err != nil { // past the comma or brace
+			if err := w.value(joinPath(path, fmt.Sprint(key)), at); err != nil {
 				return err
 			}
 		}
 		_, err = w.dec.Token()
 	case json.Delim('['):
 		for i := 0; w.dec.More(); i++ {
-			at := int(w.dec.InputOffset())
+			at := w.next()
 			if err := w.value(fmt.Sprintf("%s[%d]", path, i), at); err != nil {
 				return err
 			}
@@ -93,4 +94,13 @@ func (w *spanWalker) value(path string, start int) error {
 	}
 	w.spans = append(w.spans, span{start: start, end: int(w.dec.InputOffset()), path: path})
 	return err
+}
+
+// next is where the next token begins.
+func (w *spanWalker) next() int {
+	at := int(w.dec.InputOffset())
+	for at < len(w.text) && bytes.IndexByte([]byte(", \t\r\n"), w.text[at]) >= 0 {
+		at++
+	}
+	return at
 }
