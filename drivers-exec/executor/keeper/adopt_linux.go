@@ -89,7 +89,7 @@ func (s *server) adoptedEnded(id string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	t := s.tasks[id]
-	if t == nil || t.Exit != nil {
+	if t == nil || t.Exit != nil || !t.Adopted {
 		return
 	}
 	if e, over := proc.ExitOf(t.pidfd, t.Proc.PID); over {

@@ -12,7 +12,7 @@ import (
 // BenchmarkStart starts processes one after the other, as a client sees it:
 // from the request to the answer that the program runs.
 func BenchmarkStart(b *testing.B) {
-	dir := b.TempDir()
+	dir := b.TempDir() + "/k"
 	c, err := Connect(b.Context(), dir, nil, func(Task) {})
 	if err != nil {
 		b.Fatal(err)
@@ -22,7 +22,7 @@ func BenchmarkStart(b *testing.B) {
 	n := 0
 	for b.Loop() {
 		n++
-		_, fd, err := c.Start(b.Context(), fmt.Sprint(n), &launch.Spec{Path: "/bin/sleep", Args: []string{"sleep", "1000"}}, files)
+		_, fd, err := c.Start(b.Context(), fmt.Sprint(n), &launch.Spec{Path: "/bin/sleep", Args: []string{"sleep", "1000"}}, files, nil)
 		if err != nil {
 			b.Fatal(err)
 		}

@@ -80,9 +80,10 @@ func (c *Client) Done() <-chan struct{} { return c.done }
 func (c *Client) Close() error { return c.conn.Close() }
 
 // Start runs a task and returns it with a pidfd that the caller closes. The
-// keeper holds the standard files until the task is released.
-func (c *Client) Start(ctx context.Context, id string, spec *launch.Spec, f launch.Files) (Task, int, error) {
-	return c.start(ctx, &message{Op: opStart, ID: id, Spec: spec}, f)
+// keeper holds the standard files until the task is released, and note, JSON,
+// is kept with its record.
+func (c *Client) Start(ctx context.Context, id string, spec *launch.Spec, f launch.Files, note []byte) (Task, int, error) {
+	return c.start(ctx, &message{Op: opStart, ID: id, Spec: spec, Note: note}, f)
 }
 
 // Session runs a process that belongs to this connection: it is neither
@@ -115,7 +116,7 @@ func (c *Client) Adopt(ctx context.Context, t Task, pidfd int) (Task, error) {
 	if pidfd >= 0 {
 		files = []int{pidfd}
 	}
-	a, err := c.call(ctx, &message{Op: opAdopt, ID: t.ID, Proc: t.Proc, Started: t.Started}, files...)
+	a, err := c.call(ctx, &message{Op: opAdopt, ID: t.ID, Proc: t.Proc, Started: t.Started, Note: t.Note}, files...)
 	if err != nil {
 		return Task{}, err
 	}

@@ -109,7 +109,7 @@ func shell(script string) *launch.Spec {
 
 func (r *rig) start(id string, spec *launch.Spec) (Task, int) {
 	r.Helper()
-	task, pidfd, err := r.client.Start(r.Context0(), id, spec, null(r))
+	task, pidfd, err := r.client.Start(r.Context0(), id, spec, null(r), nil)
 	if err != nil {
 		r.Fatal(err)
 	}
@@ -184,7 +184,7 @@ func TestStartErrorsNameTheirCause(t *testing.T) {
 		"no namespace": {launch.Spec{Path: "/bin/true", Args: []string{"x"}, NetNS: "/no/ns"}, []string{"network namespace /no/ns"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, _, err := r.client.Start(r.Context0(), name, &c.spec, null(t))
+			_, _, err := r.client.Start(r.Context0(), name, &c.spec, null(t), nil)
 			if err == nil {
 				t.Fatal("started")
 			}
@@ -204,7 +204,7 @@ func TestSameIDTwice(t *testing.T) {
 	r := newRig(t)
 	_, fd := r.start("a", shell("exec sleep 100"))
 	defer r.await(fd)
-	_, _, err := r.client.Start(r.Context0(), "a", shell("true"), null(t))
+	_, _, err := r.client.Start(r.Context0(), "a", shell("true"), null(t), nil)
 	if !errors.Is(err, ErrExists) {
 		t.Fatalf("second start: %v", err)
 	}

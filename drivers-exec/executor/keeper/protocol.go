@@ -33,19 +33,20 @@ const (
 // answer repeats the request's Seq, and a message with neither tells that Task
 // has ended.
 type message struct {
-	Seq     uint64       `json:",omitempty"`
-	Op      string       `json:",omitempty"`
-	Version int          `json:",omitempty"`
-	ID      string       `json:",omitempty"`
-	Proc    proc.ID      `json:",omitzero"`
-	Started time.Time    `json:",omitzero"`
-	Session bool         `json:",omitempty"`
-	Spec    *launch.Spec `json:",omitempty"`
-	Program string       `json:",omitempty"`
-	Task    *Task        `json:",omitempty"`
-	Tasks   []Task       `json:",omitempty"`
-	Error   string       `json:",omitempty"`
-	Class   string       `json:",omitempty"`
+	Seq     uint64          `json:",omitempty"`
+	Op      string          `json:",omitempty"`
+	Version int             `json:",omitempty"`
+	ID      string          `json:",omitempty"`
+	Proc    proc.ID         `json:",omitzero"`
+	Started time.Time       `json:",omitzero"`
+	Session bool            `json:",omitempty"`
+	Note    json.RawMessage `json:",omitempty"`
+	Spec    *launch.Spec    `json:",omitempty"`
+	Program string          `json:",omitempty"`
+	Task    *Task           `json:",omitempty"`
+	Tasks   []Task          `json:",omitempty"`
+	Error   string          `json:",omitempty"`
+	Class   string          `json:",omitempty"`
 }
 
 // Task is a process that the keeper holds.
@@ -60,6 +61,8 @@ type Task struct {
 	Exit *proc.Exit `json:",omitempty"`
 	// Adopted says that it is no child of this keeper.
 	Adopted bool `json:",omitempty"`
+	// Note is the client's own, kept with the task's record.
+	Note json.RawMessage `json:",omitempty"`
 }
 
 // Classes of errors that clients tell apart.

@@ -167,7 +167,7 @@ func (s *server) handle(c *client, m *message, files []int) {
 		out, after, err = s.start(c, m, files, answer)
 		files = nil
 	case opAdopt:
-		err = s.adopt(Task{ID: m.ID, Proc: m.Proc, Started: m.Started}, files, answer)
+		err = s.adopt(Task{ID: m.ID, Proc: m.Proc, Started: m.Started, Note: m.Note}, files, answer)
 		files = nil
 	case opRelease:
 		err = s.release(m.ID)
@@ -224,7 +224,7 @@ func (s *server) start(c *client, m *message, files []int, answer *message) (out
 	s.forking.RLock()
 	defer s.forking.RUnlock()
 
-	t := &held{Task: Task{ID: m.ID, Started: time.Now()}, pidfd: -1}
+	t := &held{Task: Task{ID: m.ID, Started: time.Now(), Note: m.Note}, pidfd: -1}
 	if m.Session {
 		t.session = c
 	}
@@ -305,6 +305,13 @@ func (s *server) release(id string) error {
 	t := s.tasks[id]
 	if t == nil {
 		return s.records.drop(id)
+	}
+	if t.Exit == nil {
+		// The client may know of the end before us.
+		s.mu.Unlock()
+		s.reap()
+		s.adoptedEnded(id)
+		s.mu.Lock()
 	}
 	if t.Exit == nil {
 		return fmt.Errorf("release %s: process %d still runs", id, t.Proc.PID)

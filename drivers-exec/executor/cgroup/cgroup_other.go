@@ -1,0 +1,17 @@
+//go:build !linux
+
+package cgroup
+
+import "context"
+
+// Host is empty on systems without cgroups.
+type Host struct{}
+
+// Detect finds nothing.
+func Detect() (Host, error) { return Host{}, nil }
+
+// Remove has nothing to remove.
+func (g Group) Remove() error { return nil }
+
+// Kill has nothing to kill.
+func (g Group) Kill(context.Context) error { return nil }

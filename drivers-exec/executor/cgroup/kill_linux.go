@@ -1,0 +1,104 @@
+package cgroup
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// PIDs returns the processes in the group and below it.
+func (g Group) PIDs() ([]int, error) {
+	var pids []int
+	err := filepath.WalkDir(g.Tree, func(path string, d os.DirEntry, err error) error {
+		if err != nil || !d.IsDir() {
+			return err
+		}
+		text, err := os.ReadFile(filepath.Join(path, "cgroup.procs"))
+		for _, f := range strings.Fields(string(text)) {
+			if pid, err := strconv.Atoi(f); err == nil && pid > 0 {
+				pids = append(pids, pid)
+			}
+		}
+		return err
+	})
+	if errors.Is(err, os.ErrNotExist) || errors.Is(err, unix.ENODEV) {
+		return nil, nil
+	}
+	return pids, err
+}
+
+// Kill ends every process in the group and returns when none is left, or when
+// ctx ends.
+func (g Group) Kill(ctx context.Context) error {
+	if g.Tree == "" || g.Shared {
+		return nil
+	}
+	// Most groups are empty by now. In version 2 a written cgroup.kill would
+	// moreover stay in force on some kernels.
+	for wait := time.Millisecond; ; wait = min(2*wait, 50*time.Millisecond) {
+		pids, err := g.PIDs()
+		if err != nil || len(pids) == 0 {
+			return err
+		}
+		if err := g.killOnce(pids); err != nil {
+			return err
+		}
+		select {
+		case <-time.After(wait):
+		case <-ctx.Done():
+			return fmt.Errorf("%d processes in cgroup %s do not end: %w", len(pids), g.Tree, ctx.Err())
+		}
+	}
+}
+
+// killOnce sends SIGKILL to all at once, so that none can fork away.
+func (g Group) killOnce(pids []int) error {
+	err := os.WriteFile(filepath.Join(g.Tree, "cgroup.kill"), []byte("1"), 0)
+	if err == nil {
+		return nil
+	}
+	freezer := filepath.Join(g.Tree, "freezer.state")
+	frozen := os.WriteFile(freezer, []byte("FROZEN"), 0) == nil
+	if frozen {
+		defer os.WriteFile(freezer, []byte("THAWED"), 0)
+		if pids, err = g.PIDs(); err != nil {
+			return err
+		}
+	}
+	for _, pid := range pids {
+		g.killMember(pid)
+	}
+	return nil
+}
+
+// killMember ends a process if it still is in the group: the pid may have been
+// given to another process since it was read.
+func (g Group) killMember(pid int) {
+	fd, err := unix.PidfdOpen(pid, 0)
+	if err != nil {
+		return
+	}
+	defer unix.Close(fd)
+	text, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/cgroup")
+	if err == nil && strings.Contains(string(text), "/"+Parent+"/"+filepath.Base(g.Tree)) {
+		_ = unix.PidfdSendSignal(fd, unix.SIGKILL, nil, 0)
+	}
+}
+
+// OOMKills returns how many processes of the group the kernel ended because
+// its memory limit was reached.
+func (g Group) OOMKills() int {
+	file := filepath.Join(g.Tree, "memory.events")
+	if dir := g.V1["memory"]; dir != "" {
+		file = filepath.Join(dir, "memory.oom_control")
+	}
+	n, _ := keyed(file)["oom_kill"]
+	return int(n)
+}

@@ -1,0 +1,248 @@
+package executor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/droverhq/drover/drivers-exec/executor/keeper"
+	"github.com/droverhq/drover/drivers-exec/executor/proc"
+)
+
+// Process is a task's process and what belongs to it.
+type Process struct {
+	link  *link
+	state State
+
+	mu    sync.Mutex
+	pidfd int // -1 once the process is known to have ended
+	exit  proc.Exit
+	done  chan struct{}
+	once  sync.Once
+	meter meter
+}
+
+// How long the kernel gets to end killed processes, and how long cleaning up
+// after a failed start may take.
+const (
+	killWithin    = 15 * time.Second
+	cleanupWithin = 5 * time.Second
+)
+
+func newProcess(l *link, st State) *Process {
+	return &Process{link: l, state: st, pidfd: -1, done: make(chan struct{})}
+}
+
+// State is what Recover needs.
+func (p *Process) State() State { return p.state }
+
+// Done is closed when the process has ended.
+func (p *Process) Done() <-chan struct{} { return p.done }
+
+// begin enters what the keeper says about a process just started.
+func (p *Process) begin(t keeper.Task, pidfd int) {
+	p.mu.Lock()
+	p.state.Proc, p.state.Started = t.Proc, t.Started
+	select {
+	case <-p.done: // ended already, and told so before the answer was read
+		if pidfd >= 0 {
+			unix.Close(pidfd)
+		}
+	default:
+		p.pidfd = pidfd
+	}
+	p.mu.Unlock()
+	if t.Exit != nil {
+		p.finish(*t.Exit)
+	}
+}
+
+// recover hands the process to the keeper, if it does not hold it already.
+func (p *Process) recover(ctx context.Context, c *keeper.Client) error {
+	p.openPidfd()
+	p.adopt(ctx, c)
+	select {
+	case <-p.done:
+		return nil
+	default:
+	}
+	if p.openPidfd() < 0 {
+		return proc.ErrGone
+	}
+	return nil
+}
+
+func (p *Process) openPidfd() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.pidfd < 0 {
+		if fd, err := p.state.Proc.Open(); err == nil {
+			p.pidfd = fd
+		}
+	}
+	return p.pidfd
+}
+
+// adopt makes sure that a keeper knows the process. If this fails the process
+// is left alone: the connection is about to be made again.
+func (p *Process) adopt(ctx context.Context, c *keeper.Client) {
+	p.mu.Lock()
+	pidfd, known := p.pidfd, p.state.Proc.PID != 0
+	p.mu.Unlock()
+	if !known {
+		return // still starting; whoever starts it finds the connection lost
+	}
+	t, err := c.Adopt(ctx, keeper.Task{ID: p.state.ID, Proc: p.state.Proc, Started: p.state.Started}, pidfd)
+	if err != nil {
+		p.link.log.Warn("keeper does not adopt a task", "task", p.state.ID, "error", err)
+		return
+	}
+	if t.Exit != nil {
+		p.finish(*t.Exit)
+	}
+}
+
+// finish records the end, once.
+func (p *Process) finish(e proc.Exit) {
+	p.once.Do(func() {
+		if e.Signal == int(unix.SIGKILL) && p.state.Group.OOMKills() > 0 {
+			e.OOMKilled = true
+		}
+		p.mu.Lock()
+		p.exit = e
+		if p.pidfd >= 0 {
+			unix.Close(p.pidfd)
+			p.pidfd = -1
+		}
+		close(p.done)
+		p.mu.Unlock()
+	})
+}
+
+// Wait blocks until the process has ended and says how.
+func (p *Process) Wait(ctx context.Context) (proc.Exit, error) {
+	select {
+	case <-p.done:
+		return p.exit, nil
+	case <-ctx.Done():
+		return proc.Exit{}, ctx.Err()
+	}
+}
+
+// Signal sends a signal, by name, to the process itself.
+func (p *Process) Signal(name string) error {
+	sig, err := ParseSignal(name)
+	if err != nil {
+		return err
+	}
+	return p.send(sig)
+}
+
+func (p *Process) send(sig syscall.Signal) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.pidfd < 0 {
+		return ErrEnded
+	}
+	err := unix.PidfdSendSignal(p.pidfd, sig, nil, 0)
+	if err == unix.ESRCH {
+		return ErrEnded
+	}
+	if err != nil {
+		return fmt.Errorf("send %s to process %d: %w", unix.SignalName(sig), p.state.Proc.PID, err)
+	}
+	return nil
+}
+
+// Stop asks the process to end, by a signal that is SIGINT if not named, and
+// after the timeout ends it and everything it started. It returns when the
+// process has ended.
+func (p *Process) Stop(ctx context.Context, name string, timeout time.Duration) error {
+	sig := unix.SIGINT
+	if name != "" {
+		var err error
+		if sig, err = ParseSignal(name); err != nil {
+			return err
+		}
+	}
+	if timeout > 0 && !p.deaf(sig) {
+		if err := p.send(sig); err != nil && !errors.Is(err, ErrEnded) {
+			return err
+		}
+		select {
+		case <-p.done:
+		case <-time.After(timeout):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return p.Kill(ctx)
+}
+
+// deaf reports whether a signal would be lost: the kernel delivers none that
+// the first process of a pid namespace has no handler for. Outside a namespace
+// it would end the process, so the caller ends it.
+func (p *Process) deaf(sig syscall.Signal) bool {
+	if !p.state.Inside.Namespaces.PID {
+		return false
+	}
+	handled, err := handles(p.state.Proc.PID, sig)
+	return err == nil && !handled
+}
+
+// Kill ends the process and everything it started, and returns when the
+// process has ended. What it left in its group is gone as well.
+func (p *Process) Kill(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, killWithin)
+	defer cancel()
+	leftovers := p.family()
+	if err := p.send(unix.SIGKILL); err != nil && !errors.Is(err, ErrEnded) {
+		return err
+	}
+	if err := p.state.Group.Kill(ctx); err != nil {
+		return fmt.Errorf("kill task %s: %w", p.state.ID, err)
+	}
+	leftovers.kill()
+	select {
+	case <-p.done:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("process %d of task %s was killed and does not end: %w", p.state.Proc.PID, p.state.ID, ctx.Err())
+	}
+}
+
+// Destroy ends the process if it runs and removes everything that is left of
+// it: cgroups, its record, and the standard files the keeper holds for it.
+func (p *Process) Destroy(ctx context.Context) error {
+	if err := p.Kill(ctx); err != nil {
+		return err
+	}
+	client, err := p.link.connect(ctx)
+	if err == nil {
+		err = client.Release(ctx, p.state.ID)
+	}
+	if err := errors.Join(err, p.state.Group.Remove()); err != nil {
+		return fmt.Errorf("clean up after task %s: %w", p.state.ID, err)
+	}
+	p.link.forget(p.state.ID)
+	return nil
+}
+
+// killAndWait ends a process that no keeper tells us about.
+func (p *Process) killAndWait(ctx context.Context) error {
+	if err := p.send(unix.SIGKILL); err != nil && !errors.Is(err, ErrEnded) {
+		return err
+	}
+	poll := []unix.PollFd{{Fd: int32(p.pidfd), Events: unix.POLLIN}}
+	for ctx.Err() == nil {
+		if n, err := unix.Poll(poll, 100); n > 0 || err != nil && err != unix.EINTR {
+			return nil
+		}
+	}
+	return fmt.Errorf("process %d was killed and does not end: %w", p.state.Proc.PID, ctx.Err())
+}
