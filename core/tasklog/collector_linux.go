@@ -2,10 +2,13 @@ package tasklog
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -13,6 +16,9 @@ import (
 
 // maxQueuedEvents is how many events are kept for a client that is not there.
 const maxQueuedEvents = 256
+
+// quiet is how long nothing must happen before memory that requests left behind is given back to the kernel.
+const quiet = 200 * time.Millisecond
 
 // collector is the process: everything it does happens in one loop on one goroutine.
 type collector struct {
@@ -30,6 +36,7 @@ type collector struct {
 	queued  []Event // while no client wants them
 
 	moved     int64
+	untidy    bool      // requests left garbage in memory
 	idleSince time.Time // the last time a client left
 	ending    bool
 }
@@ -84,9 +91,6 @@ func lockState(ctx context.Context, state string) (*os.File, error) {
 
 func (c *collector) prepare() error {
 	var err error
-	if c.registry, err = newRegistry(c.state); err != nil {
-		return err
-	}
 	if c.poll, err = newPoller(); err != nil {
 		return err
 	}
@@ -111,10 +115,11 @@ func (c *collector) prepare() error {
 
 // restore opens every stream that a predecessor held.
 func (c *collector) restore() error {
-	records, broken, err := c.registry.load()
+	registry, records, broken, err := openRegistry(c.state)
 	if err != nil {
 		return err
 	}
+	c.registry = registry
 	for _, err := range broken {
 		c.logf("%v", err)
 	}
@@ -130,9 +135,15 @@ func (c *collector) restore() error {
 	return nil
 }
 
+// journalPath is where the stream's cursor is kept.
+func (c *collector) journalPath(id string) string {
+	sum := sha256.Sum256([]byte(id))
+	return filepath.Join(c.state, "cursor-"+hex.EncodeToString(sum[:12]))
+}
+
 // start opens pipe and files of a stream and waits for bytes.
 func (c *collector) start(h *held) error {
-	p, dir, err := openPump(h.rec, c.registry.journalPath(h.rec.Stream.ID), c.pipes, c.fail)
+	p, dir, err := openPump(h.rec, c.journalPath(h.rec.Stream.ID), c.pipes, c.fail)
 	if err != nil {
 		return err
 	}
@@ -201,6 +212,9 @@ func (c *collector) release() {
 	if c.pipes != nil {
 		c.pipes.close()
 	}
+	if c.registry != nil {
+		c.registry.close()
+	}
 	if c.poll != nil {
 		c.poll.close()
 	}
@@ -218,9 +232,16 @@ func (c *collector) loop(ctx context.Context) error {
 		if idle && timeout <= 0 {
 			return nil
 		}
+		if c.untidy && (timeout < 0 || timeout > quiet) {
+			timeout = quiet
+		}
 		ready, err := c.poll.wait(timeout)
 		if err != nil {
 			return err
+		}
+		if len(ready) == 0 && c.untidy {
+			debug.FreeOSMemory()
+			c.untidy = false
 		}
 		now := c.now()
 		for _, ev := range ready {

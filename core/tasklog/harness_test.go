@@ -132,9 +132,14 @@ func (n *node) nothingLeft() {
 	if _, err := os.Lstat(n.cfg.SocketPath); err == nil {
 		n.t.Errorf("socket %s was left", n.cfg.SocketPath)
 	}
-	left, _ := os.ReadDir(filepath.Join(n.cfg.StateDir, "streams"))
+	left, _ := os.ReadDir(n.cfg.StateDir)
 	for _, e := range left {
-		n.t.Errorf("record %s was left", e.Name())
+		if name := e.Name(); name != "lock" && name != "streams" && name != "collector.log" {
+			n.t.Errorf("state file %s was left", name)
+		}
+	}
+	if st, err := os.Stat(filepath.Join(n.cfg.StateDir, "streams")); err == nil && st.Size() > 0 {
+		n.t.Errorf("registry of %d bytes was left", st.Size())
 	}
 }
 

@@ -3,6 +3,7 @@ package tasklog
 import (
 	"errors"
 	"fmt"
+	"os"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -203,6 +204,9 @@ func (c *collector) finish(h *held, err error) {
 	c.fail.hit(placeRemoved)
 	c.recovered(h)
 	delete(c.streams, id)
+	if rmErr := os.Remove(c.journalPath(id)); !errors.Is(rmErr, os.ErrNotExist) {
+		err = errors.Join(err, rmErr)
+	}
 	err = errors.Join(err, c.registry.forget(id))
 	reply := message{Bytes: dropped}
 	switch {

@@ -11,6 +11,8 @@ import (
 
 func beHelper() {}
 
+func releaseStdout() { os.Stdout.Close() }
+
 func run(context.Context, options) error { return ErrUnsupported }
 
 func supported() error { return ErrUnsupported }

@@ -56,7 +56,7 @@ func serveProcess(ctx context.Context, o options) int {
 	o.log = os.Stderr
 	o.ready = func() {
 		fmt.Fprintln(os.Stdout, "ready")
-		os.Stdout.Close() // whoever launched us waits for the end of it
+		releaseStdout() // whoever launched us waits for the end of it
 	}
 	beHelper()
 	err := run(ctx, o)

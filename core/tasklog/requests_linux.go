@@ -9,6 +9,7 @@ import (
 
 // handle answers one request. Only close may be answered later.
 func (c *collector) handle(s *session, m *message, payload []byte) {
+	c.untidy = true
 	reply := message{Seq: m.Seq}
 	var err error
 	switch m.Op {
