@@ -1,0 +1,7 @@
+//go:build unix
+
+package consensus
+
+import "syscall"
+
+const errNoQuota = syscall.EDQUOT
