@@ -34,14 +34,14 @@ func (p *plugged[C, S]) Info() plugin.Info {
 
 func (p *plugged[C, S]) ConfigSchema() (*schema.Spec, error) {
 	if w, ok := p.impl.(WithConfig); ok {
-		return w.Config().schema()
+		return w.Config().Schema()
 	}
 	return nil, nil
 }
 
 func (p *plugged[C, S]) SetConfig(ctx context.Context, raw *plugin.RawConfig) error {
 	if w, ok := p.impl.(WithConfig); ok {
-		return w.Config().apply(ctx, raw)
+		return w.Config().Apply(ctx, raw)
 	}
 	return nil
 }
