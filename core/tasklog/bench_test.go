@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 )
 
 // usage returns the collector's proportional and private memory in KiB, from the kernel's accounting.
@@ -61,16 +62,12 @@ func TestMemoryOf400Streams(t *testing.T) {
 	}
 	all, err := c.List(ctx)
 	must(t, err)
-	pss, private := usage(t, c.PID())
-	waitFor(t, "memory to be given back", func() bool {
-		was := pss
+	var pss, private int
+	waitFor(t, fmt.Sprintf("a PSS of at most %d KiB", limitKiB), func() bool { // once at rest, garbage is given back
 		pss, private = usage(t, c.PID())
-		return pss < was
+		return pss <= limitKiB || raceDetector
 	})
 	t.Logf("collector without streams: PSS %d KiB (private %d); with %d: PSS %d KiB (private %d)", idle, idlePrivate, len(all), pss, private)
-	if pss > limitKiB {
-		t.Errorf("PSS is %d KiB with %d streams, limit %d", pss, streams, limitKiB)
-	}
 	for _, s := range all {
 		must(t, c.CloseStream(ctx, s.ID))
 		if got := n.content(s.Prefix); !bytes.Equal(got, line) {
@@ -79,8 +76,8 @@ func TestMemoryOf400Streams(t *testing.T) {
 	}
 }
 
-// BenchmarkThroughput moves lines of 100 bytes, written 32 KiB at a time, into files of 10 MB, beside the bare system call: cat's copying of
-// the same bytes from a pipe to a file.
+// BenchmarkThroughput moves lines of 100 bytes, written 32 KiB at a time, into files of 10 MB, beside the bare system
+// call: cat's copying of the same bytes from a pipe to a file.
 func BenchmarkThroughput(b *testing.B) {
 	block := bytes.Repeat([]byte(strings.Repeat("x", 99)+"\n"), 320)
 	b.Run("collector", func(b *testing.B) {
@@ -143,6 +140,35 @@ func BenchmarkLines(b *testing.B) {
 		f.Write(line)
 	}
 	must(b, c.CloseStream(ctx, s.ID))
+	b.ReportMetric(float64(cpuTicks(b, c.PID())-before)*10e6/float64(b.N), "collector-cpu-ns/op")
+}
+
+// BenchmarkManyTasks is a busy node: 50 streams, each with 100 lines a second, one system call per line. An operation is
+// one line.
+func BenchmarkManyTasks(b *testing.B) {
+	n := newNode(b)
+	c := n.client()
+	ctx := testContext(b)
+	var fifos []*os.File
+	for i := range 50 {
+		s := n.stream(fmt.Sprint("t", i))
+		must(b, c.OpenStream(ctx, s))
+		f, err := os.OpenFile(s.FIFO, os.O_RDWR, 0)
+		must(b, err)
+		defer f.Close()
+		fifos = append(fifos, f)
+	}
+	line := []byte(strings.Repeat("x", 99) + "\n")
+	b.ResetTimer()
+	before := cpuTicks(b, c.PID())
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for i := range b.N {
+		if i%5 == 0 {
+			<-tick.C
+		}
+		fifos[i%len(fifos)].Write(line)
+	}
 	b.ReportMetric(float64(cpuTicks(b, c.PID())-before)*10e6/float64(b.N), "collector-cpu-ns/op")
 }
 

@@ -34,8 +34,8 @@ type Config struct {
 // eventBuffer is how many events wait for a reader before the oldest is dropped.
 const eventBuffer = 256
 
-// Client is the agent's side of the collector. It relaunches a collector that died, tells the new one which streams are open and repeats
-// what was not answered; callers notice nothing but a delay. All methods may be called at the same time.
+// Client is the agent's side of the collector. It relaunches a collector that died, tells the new one which streams are
+// open and repeats what was not answered; callers notice nothing but a delay. All methods may be called at the same time.
 type Client struct {
 	cfg    Config
 	log    hclog.Logger
@@ -144,8 +144,8 @@ func (c *Client) reconnect(ctx context.Context) *link {
 	}
 }
 
-// replay opens in a new collector what was open in the old one. It remembers all of it itself, unless its state directory was
-// removed.
+// replay opens in a new collector what was open in the old one. It remembers all of it itself, unless its state directory
+// was removed.
 func (c *Client) replay(ctx context.Context, l *link) error {
 	c.mu.Lock()
 	all := slices.Collect(maps.Values(c.streams))
@@ -220,8 +220,8 @@ func (c *Client) current(ctx context.Context) (*link, error) {
 	}
 }
 
-// OpenStream makes the FIFO and starts reading it; when it returns, a writer can open the FIFO without waiting. Opening again with the
-// same paths confirms the stream and sets its limits; with other paths it is ErrConflict.
+// OpenStream makes the FIFO and starts reading it; when it returns, a writer can open the FIFO without waiting. Opening
+// again with the same paths confirms the stream and sets its limits; with other paths it is ErrConflict.
 func (c *Client) OpenStream(ctx context.Context, s Stream) error {
 	s = s.withDefaults()
 	if err := s.validate(); err != nil {
@@ -247,9 +247,10 @@ func (c *Client) OpenStream(ctx context.Context, s Stream) error {
 	return nil
 }
 
-// CloseStream is called when the exit of the last writer is known. The collector moves what is in the pipe, closes and removes the FIFO and forgets
-// the stream; when CloseStream returns the last byte is in the file (in the kernel's cache, not flushed to the device). ErrDropped: the file could
-// not be written for 5 s and bytes are missing; the stream is closed all the same. An unknown id is no error.
+// CloseStream is called when the exit of the last writer is known. The collector moves what is in the pipe, closes and
+// removes the FIFO and forgets the stream; when CloseStream returns the last byte is in the file (in the kernel's cache,
+// not flushed to the device). ErrDropped: the file could not be written for 5 s and bytes are missing; the stream is
+// closed all the same. An unknown id is no error.
 func (c *Client) CloseStream(ctx context.Context, id string) error {
 	err := c.do(ctx, &message{Op: opClose, ID: id}, nil, nil, true)
 	if err == nil || errors.Is(err, ErrDropped) {
@@ -285,9 +286,10 @@ func (c *Client) List(ctx context.Context) ([]StreamInfo, error) {
 	return reply.Streams, err
 }
 
-// Append adds up to 256 KiB to a stream and stores cursor (at most 1 KiB) with it as one. A cursor that is not empty and equal to the stored
-// one marks a repeat, which is not written again; that is why Append with a cursor survives the collector's death, while without one it
-// fails when the answer is lost. ErrDiskFull: nothing was stored, try again later.
+// Append adds up to 256 KiB to a stream and stores cursor (at most 1 KiB) with it as one. A cursor that is not empty and
+// equal to the stored one marks a repeat, which is not written again; that is why Append with a cursor survives the
+// collector's death, while without one it fails when the answer is lost. ErrDiskFull: nothing was stored, try again
+// later.
 func (c *Client) Append(ctx context.Context, id string, data []byte, cursor string) error {
 	if len(data) > maxAppend || len(cursor) > maxCursor {
 		return fmt.Errorf("append to stream %s: %w: %d bytes (limit %d), cursor of %d bytes (limit %d)",
@@ -303,8 +305,8 @@ func (c *Client) Cursor(ctx context.Context, id string) (string, error) {
 	return reply.Cursor, err
 }
 
-// Events delivers what happens to streams and collector; the channel is closed by Close. The oldest events are dropped when
-// nobody reads.
+// Events delivers what happens to streams and collector; the channel is closed by Close. The oldest events are dropped
+// when nobody reads.
 func (c *Client) Events() <-chan Event { return c.events }
 
 func (c *Client) emit(e Event) {

@@ -24,8 +24,11 @@ const quiet = 200 * time.Millisecond
 type collector struct {
 	options
 	registry *registry
-	poll     *poller
+	control  *poller // sockets, the wake pipe, and readers, except during a nap
+	readers  *poller // the streams' pipes
 	pipes    *plumbing
+	pace     pace
+	napUntil time.Time // zero: awake
 	listener int
 	wake     [2]int // written to end the loop
 
@@ -91,7 +94,13 @@ func lockState(ctx context.Context, state string) (*os.File, error) {
 
 func (c *collector) prepare() error {
 	var err error
-	if c.poll, err = newPoller(); err != nil {
+	if c.control, err = newPoller(); err != nil {
+		return err
+	}
+	if c.readers, err = newPoller(); err != nil {
+		return err
+	}
+	if err := c.control.add(c.readers.fd, unix.EPOLLIN); err != nil {
 		return err
 	}
 	if c.pipes, err = newPlumbing(); err != nil {
@@ -100,7 +109,7 @@ func (c *collector) prepare() error {
 	if err := unix.Pipe2(c.wake[:], unix.O_CLOEXEC|unix.O_NONBLOCK); err != nil {
 		return fmt.Errorf("make wake pipe: %w", err)
 	}
-	if err := c.poll.add(c.wake[0], unix.EPOLLIN); err != nil {
+	if err := c.control.add(c.wake[0], unix.EPOLLIN); err != nil {
 		return err
 	}
 	if err := c.restore(); err != nil {
@@ -110,7 +119,7 @@ func (c *collector) prepare() error {
 		return err
 	}
 	c.idleSince = c.now()
-	return c.poll.add(c.listener, unix.EPOLLIN)
+	return c.control.add(c.listener, unix.EPOLLIN)
 }
 
 // restore opens every stream that a predecessor held.
@@ -148,7 +157,7 @@ func (c *collector) start(h *held) error {
 		return err
 	}
 	if p.fifo >= 0 {
-		if err := c.poll.add(p.fifo, unix.EPOLLIN); err != nil {
+		if err := c.readers.add(p.fifo, unix.EPOLLIN); err != nil {
 			p.close()
 			return fmt.Errorf("open stream %s: %w", h.rec.Stream.ID, err)
 		}
@@ -188,7 +197,8 @@ func listenPrivate(path string) (int, error) {
 	return fd, nil
 }
 
-// release closes what the process holds. FIFOs, files and records stay for the next one; an idle collector leaves no socket.
+// release closes what the process holds. FIFOs, files and records stay for the next one; an idle collector leaves no
+// socket.
 func (c *collector) release() {
 	if c.listener >= 0 {
 		os.Remove(c.socket)
@@ -215,8 +225,10 @@ func (c *collector) release() {
 	if c.registry != nil {
 		c.registry.close()
 	}
-	if c.poll != nil {
-		c.poll.close()
+	for _, p := range []*poller{c.control, c.readers} {
+		if p != nil {
+			p.close()
+		}
 	}
 }
 
@@ -232,46 +244,92 @@ func (c *collector) loop(ctx context.Context) error {
 		if idle && timeout <= 0 {
 			return nil
 		}
-		if c.untidy && (timeout < 0 || timeout > quiet) {
-			timeout = quiet
-		}
-		ready, err := c.poll.wait(timeout)
+		ready, err := c.control.wait(timeout)
 		if err != nil {
 			return err
 		}
-		if len(ready) == 0 && c.untidy {
-			debug.FreeOSMemory()
-			c.untidy = false
-		}
 		now := c.now()
 		for _, ev := range ready {
-			switch x := c.byFD[int(ev.Fd)].(type) {
-			case *held:
-				c.serve(x, now)
-			case *session:
-				x.ready(ev.Events)
-			default:
-				if int(ev.Fd) == c.listener {
-					c.accept()
-				}
+			if err := c.dispatch(ev, now); err != nil {
+				return err
 			}
 		}
 		c.retryStalled(now)
+		if err := c.getUp(now); err != nil {
+			return err
+		}
+		if len(ready) == 0 && c.untidy && c.napUntil.IsZero() {
+			debug.FreeOSMemory()
+			c.untidy = false
+		}
 	}
 	return nil
 }
 
-// timeout is how long the loop may wait: until the next stalled stream is tried again, or until the process has been idle for
-// long enough.
+func (c *collector) dispatch(ev unix.EpollEvent, now time.Time) error {
+	fd := int(ev.Fd)
+	switch fd {
+	case c.readers.fd:
+		return c.servePipes(now)
+	case c.listener:
+		c.accept()
+		return nil
+	}
+	if s, ok := c.byFD[fd].(*session); ok {
+		s.ready(ev.Events)
+	}
+	return nil
+}
+
+// servePipes gives every stream with bytes its turn and then lets bytes gather for a while, unless many come.
+func (c *collector) servePipes(now time.Time) error {
+	ready, err := c.readers.wait(0)
+	if err != nil {
+		return err
+	}
+	c.moved = 0
+	for _, ev := range ready {
+		if h, ok := c.byFD[int(ev.Fd)].(*held); ok {
+			c.serve(h, now)
+		}
+	}
+	nap := c.pace.nap(now, c.moved)
+	if nap == 0 {
+		return nil
+	}
+	c.napUntil = now.Add(nap)
+	return c.control.modify(c.readers.fd, 0)
+}
+
+// getUp ends the nap when its time is over.
+func (c *collector) getUp(now time.Time) error {
+	if c.napUntil.IsZero() || now.Before(c.napUntil) {
+		return nil
+	}
+	c.napUntil = time.Time{}
+	return c.control.modify(c.readers.fd, unix.EPOLLIN)
+}
+
+// timeout is how long the loop may wait: until the nap is over, the next stalled stream is tried again, memory is tidied
+// up, or the process has been idle for long enough.
 func (c *collector) timeout(now time.Time) (wait time.Duration, idle bool) {
 	if len(c.streams) == 0 && c.clients == 0 {
 		return max(0, c.idleSince.Add(c.idle).Sub(now)), true
 	}
 	wait = -1
-	for h := range c.stalled {
-		if left := max(0, h.retryAt.Sub(now)); wait < 0 || left < wait {
-			wait = left
+	sooner := func(d time.Duration) {
+		if d = max(0, d); wait < 0 || d < wait {
+			wait = d
 		}
+	}
+	for h := range c.stalled {
+		sooner(h.retryAt.Sub(now))
+	}
+	if !c.napUntil.IsZero() {
+		sooner(c.napUntil.Sub(now))
+	}
+	if c.untidy {
+		sooner(quiet)
 	}
 	return wait, false
 }

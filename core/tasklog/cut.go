@@ -28,9 +28,10 @@ func cut(size, limit int64) (step, int64) {
 	}
 }
 
-// cutSeen decides within the window: seen are the bytes at the head of the pipe, no more than fit into the file, and atLineStart
-// tells whether the file ends with a newline. Whole lines go to this file, the beginning of a line to the next. Only a line that
-// began before the window, and is thus longer than it, fills the file up to its limit and is split there.
+// cutSeen decides within the window: seen are the bytes at the head of the pipe, no more than fit into the file, and
+// atLineStart tells whether the file ends with a newline. Whole lines go to this file, the beginning of a line to the
+// next. Only a line that began before the window, and is thus longer than it, fills the file up to its limit and is split
+// there.
 func cutSeen(seen []byte, atLineStart bool) (step, int64) {
 	if end := bytes.LastIndexByte(seen, '\n'); end >= 0 {
 		return move, int64(end) + 1

@@ -56,7 +56,8 @@ func TestCutSeen(t *testing.T) {
 	}
 }
 
-// However the bytes arrive: nothing is lost, no file outgrows the limit, and no line of at most the window's length is split.
+// However the bytes arrive: nothing is lost, no file outgrows the limit, and no line of at most the window's length is
+// split.
 func TestCutKeepsLinesWhole(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		limit := rapid.Int64Range(1, 300).Draw(t, "limit")

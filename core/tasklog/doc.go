@@ -12,10 +12,10 @@
 //
 // # Files
 //
-// A stream writes to Dir/Prefix.N, N from 0 growing; the highest is the newest and the only one written to. Once more than
-// MaxFiles exist the oldest is removed. No file outgrows MaxFileSize, and no line of up to 32 KiB (or half of MaxFileSize,
-// if that is less) is split between two files. A new file begins only when there is a byte for it. After any restart of
-// any process the newest file is continued.
+// A stream writes to Dir/Prefix.N, N from 0 growing; the highest is the newest and the only one written to. Once more
+// than MaxFiles exist the oldest is removed. No file outgrows MaxFileSize, and no line of up to 32 KiB (or half of
+// MaxFileSize, if that is less) is split between two files. A new file begins only when there is a byte for it. After any
+// restart of any process the newest file is continued.
 //
 // When a file cannot be written (disk full), the bytes stay in the pipe and the task's writes wait. After 5 s they are
 // dropped, so that a full disk does not stop the task; when writing works again the file gets a line of its own,
@@ -55,6 +55,6 @@
 // cursor (an opaque text of at most 1 KiB: how far it came), and after a restart of either side goes on from the cursor
 // that "cursor" returns. Bytes and cursor are stored as one: a collector that was killed in between takes the bytes out
 // again. A reply that was lost is no problem either: an append whose cursor is not empty and equal to the stored one
-// is a repeat and is answered without writing, so cursors must differ from one append to the next. disk_full means that nothing
-// was stored; the sender tries again later. Bytes of a FIFO and appends may be mixed in one stream.
+// is a repeat and is answered without writing, so cursors must differ from one append to the next. disk_full means that
+// nothing was stored; the sender tries again later. Bytes of a FIFO and appends may be mixed in one stream.
 package tasklog

@@ -26,8 +26,8 @@ func (f failpoint) hit(place string) {
 	}
 }
 
-// parseFailpoint reads failpointSyntax and returns a failpoint that calls die when a place is reached for the count-th time. Empty or malformed
-// text gives nil.
+// parseFailpoint reads failpointSyntax and returns a failpoint that calls die when a place is reached for the count-th
+// time. Empty or malformed text gives nil.
 func parseFailpoint(text string, die func()) failpoint {
 	left := map[string]int{}
 	for item := range strings.SplitSeq(text, ",") {

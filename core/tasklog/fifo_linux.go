@@ -102,8 +102,8 @@ func (p *plumbing) look(fifo int, n int64) ([]byte, error) {
 	return got, nil
 }
 
-// move splices up to n bytes from the pipe to byte offset of the file. In this one system call a byte changes from being in
-// the pipe to being in the file: a kill finds it in exactly one of them. No bytes: EAGAIN.
+// move splices up to n bytes from the pipe to byte offset of the file. In this one system call a byte changes from being
+// in the pipe to being in the file: a kill finds it in exactly one of them. No bytes: EAGAIN.
 func (p *plumbing) move(fifo, file int, offset, n int64) (int64, error) {
 	moved, err := retry(func() (int64, error) {
 		at := offset

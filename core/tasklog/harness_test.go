@@ -25,8 +25,8 @@ const (
 	testStallEnv = "TASKLOG_TEST_STALL"
 )
 
-// TestMain turns the test binary into the processes that the tests need: "collect" is a collector with failpoints, "write" a
-// task that writes numbered lines.
+// TestMain turns the test binary into the processes that the tests need: "collect" is a collector with failpoints,
+// "write" a task that writes numbered lines.
 func TestMain(m *testing.M) {
 	if len(os.Args) > 2 {
 		switch os.Args[1] {

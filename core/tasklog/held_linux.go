@@ -69,18 +69,17 @@ func isDiskFull(err error) bool {
 	return errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT)
 }
 
-// serve gives a stream its turn: it moves bytes, and where the file refuses them it waits and at last drops them. more tells
-// that it stopped only because its turn was over.
-func (c *collector) serve(h *held, now time.Time) (more bool) {
+// serve gives a stream its turn: it moves bytes, and where the file refuses them it waits and at last drops them.
+func (c *collector) serve(h *held, now time.Time) {
 	if h.pump == nil {
-		return false
+		return
 	}
 	if h.pump.fifo < 0 && h.pump.lost == 0 {
 		c.finishIfDrained(h, 0)
-		return false
+		return
 	}
 	lost := h.pump.lost
-	moved, more, err := h.pump.run(turnBytes)
+	moved, err := h.pump.run(turnBytes, h.closing != nil)
 	c.moved += moved
 	if lost > 0 && h.pump.lost == 0 {
 		c.publish(Event{Time: now, Kind: EventDropped, StreamID: h.rec.Stream.ID, Bytes: lost,
@@ -93,7 +92,6 @@ func (c *collector) serve(h *held, now time.Time) (more bool) {
 	}
 	c.watch(h, h.stalled.IsZero() || h.dropping)
 	c.finishIfDrained(h, moved)
-	return more
 }
 
 // stall notes that the file cannot be written and drops what waits once it has waited for too long. It returns the number
@@ -134,7 +132,7 @@ func (c *collector) watch(h *held, on bool) {
 	if on {
 		events = unix.EPOLLIN
 	}
-	if err := c.poll.modify(h.pump.fifo, events); err == nil {
+	if err := c.readers.modify(h.pump.fifo, events); err == nil {
 		h.watched = on
 	}
 }
@@ -194,7 +192,7 @@ func (c *collector) finish(h *held, err error) {
 			if sameFIFO(h.rec.Stream.FIFO, fifo) {
 				unix.Unlink(h.rec.Stream.FIFO)
 			}
-			c.poll.remove(fifo)
+			c.readers.remove(fifo)
 			delete(c.byFD, fifo)
 		}
 		h.pump.close()

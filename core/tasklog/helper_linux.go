@@ -7,8 +7,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// beHelper makes the process small and the last that the kernel kills for memory. Both are wishes: without privilege the score
-// stays as it is.
+// beHelper makes the process small and the last that the kernel kills for memory. Both are wishes: without privilege the
+// score stays as it is.
 func beHelper() {
 	os.WriteFile("/proc/self/oom_score_adj", []byte("-900"), 0)
 	var l unix.Rlimit

@@ -13,8 +13,9 @@ import (
 // being written. They are overwritten in place, which needs no new disk block: a journal works on a full disk.
 const slotSize = 2048
 
-// mark is a record of a stream's journal. Pending: an append is being written behind byte Size of file Index, and must be taken back if this is
-// the last record. Otherwise everything up to Cursor is in the files, whatever else was written since.
+// mark is a record of a stream's journal. Pending: an append is being written behind byte Size of file Index, and must be
+// taken back if this is the last record. Otherwise everything up to Cursor is in the files, whatever else was written
+// since.
 type mark struct {
 	Seq     uint64
 	Pending bool

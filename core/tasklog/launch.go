@@ -71,8 +71,8 @@ func (c *Client) retire(ctx context.Context) error {
 	return l.request(ctx, &message{Op: opRetire}, nil, nil)
 }
 
-// launch starts a collector in a session of its own and returns when its socket answers. errAnother: one is running already
-// or was just started by somebody else.
+// launch starts a collector in a session of its own and returns when its socket answers. errAnother: one is running
+// already or was just started by somebody else.
 func (c *Client) launch(ctx context.Context) error {
 	if err := os.MkdirAll(c.cfg.StateDir, 0o700); err != nil {
 		return fmt.Errorf("launch log collector: %w", err)

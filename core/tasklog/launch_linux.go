@@ -37,7 +37,8 @@ func trusted(conn net.Conn) error {
 	return check
 }
 
-// holdFIFO keeps a pipe open, so that the bytes in it survive the time between two collectors. The descriptor is not watched by anybody.
+// holdFIFO keeps a pipe open, so that the bytes in it survive the time between two collectors. The descriptor is not
+// watched by anybody.
 func holdFIFO(path string) (release func(), err error) {
 	fd, err := openFIFO(path)
 	if err != nil {

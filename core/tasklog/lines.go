@@ -13,8 +13,8 @@ type Line struct {
 	Position Position
 }
 
-// FollowLines reads like Read and hands over whole lines. What stands behind the last newline is handed over when reading ends without an error,
-// or when the file it stands in is left.
+// FollowLines reads like Read and hands over whole lines. What stands behind the last newline is handed over when reading
+// ends without an error, or when the file it stands in is left.
 func (r *Reader) FollowLines(ctx context.Context, o ReadOptions, fn func(Line) error) error {
 	s := splitter{fn: fn}
 	if err := r.Read(ctx, o, s.chunk); err != nil {

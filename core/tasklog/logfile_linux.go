@@ -10,7 +10,8 @@ import (
 )
 
 // logFile is the newest file of a stream. The directory may belong to the task, so everything happens relative to a
-// directory handle taken before the task began, never follows a link and writes to nothing but a plain file with one name.
+// directory handle taken before the task began, never follows a link and writes to nothing but a plain file with one
+// name.
 type logFile struct {
 	dir    int // directory handle
 	path   string
@@ -20,8 +21,8 @@ type logFile struct {
 	fd     int // -1 while there is none
 }
 
-// openLogFile opens the newest file of the stream, or makes the first. known is the identity that the directory must have;
-// zero accepts any.
+// openLogFile opens the newest file of the stream, or makes the first. known is the identity that the directory must
+// have; zero accepts any.
 func openLogFile(s Stream, known directoryID) (*logFile, directoryID, error) {
 	dir, err := unix.Open(s.Dir, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
@@ -114,8 +115,8 @@ func (f *logFile) use(fd, index int) {
 // rotate goes on in a new, empty file.
 func (f *logFile) rotate() error { return f.create(f.index + 1) }
 
-// size returns where the next byte goes: the file's end, which is also right after someone truncated it. A removed file is
-// made anew.
+// size returns where the next byte goes: the file's end, which is also right after someone truncated it. A removed file
+// is made anew.
 func (f *logFile) size() (int64, error) {
 	var st unix.Stat_t
 	if f.fd >= 0 {

@@ -18,8 +18,9 @@ const defaultIdle = 30 * time.Second
 // exitAnother is the exit code of a collector that found another one at work.
 const exitAnother = 3
 
-// Main is the collector process behind the hidden verb "drover logs -socket PATH -state DIR [-idle D]"; args are what follows
-// the verb. It returns the exit code. Call it before anything else that costs memory: it lives as long as the node's tasks.
+// Main is the collector process behind the hidden verb "drover logs -socket PATH -state DIR [-idle D]"; args are what
+// follows the verb. It returns the exit code. Call it before anything else that costs memory: it lives as long as the
+// node's tasks.
 //
 // The process prints "ready" on stdout once its socket answers, and logs on stderr.
 func Main(ctx context.Context, args []string) int {

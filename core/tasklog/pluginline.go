@@ -37,7 +37,8 @@ var plainLevels = []struct {
 	{"[ERROR]", hclog.Error},
 }
 
-// ParsePluginLine reads one line by the conventions of go-plugin: a JSON object of hclog, a level in brackets, or anything else, which is debug.
+// ParsePluginLine reads one line by the conventions of go-plugin: a JSON object of hclog, a level in brackets, or
+// anything else, which is debug.
 func ParsePluginLine(line []byte) PluginLine {
 	line = bytes.TrimRight(line, "\r\n")
 	if l, ok := parseJSONLine(line); ok {
@@ -99,7 +100,8 @@ func take(all map[string]any, key string) (string, bool) {
 	return text, ok
 }
 
-// PluginLines reads the lines of one plugin process in order; the zero value is ready. Once the process has panicked, everything it prints is an error.
+// PluginLines reads the lines of one plugin process in order; the zero value is ready. Once the process has panicked,
+// everything it prints is an error.
 type PluginLines struct {
 	crashed bool
 }

@@ -70,7 +70,8 @@ func appendFrame(dst []byte, m *message, payload []byte) ([]byte, error) {
 
 var errFrameSize = errors.New("frame is too large")
 
-// frameSize returns the lengths of header and payload of the frame that b begins with, ok = false if b is too short to tell.
+// frameSize returns the lengths of header and payload of the frame that b begins with, ok = false if b is too short to
+// tell.
 func frameSize(b []byte, maxHeader uint32) (header, payload int, ok bool, err error) {
 	if len(b) < frameHead {
 		return 0, 0, false, nil

@@ -25,56 +25,61 @@ type pump struct {
 	copying bool   // the file system cannot splice
 }
 
-// run moves bytes until the pipe is empty (more = false, no error) or about budget bytes are moved. Any error concerns the
-// file; the bytes are still in the pipe.
-func (p *pump) run(budget int64) (moved int64, more bool, err error) {
+// run moves bytes until the pipe is empty or about budget bytes are moved. Unless thorough, it takes a short move for the
+// end of the pipe: what came meanwhile is reported again anyway. Any error concerns the file; the bytes are still in the
+// pipe.
+func (p *pump) run(budget int64, thorough bool) (moved int64, err error) {
 	for moved < budget {
-		n, err := p.once()
+		n, short, err := p.once()
 		if errors.Is(err, unix.EAGAIN) {
-			return moved, false, nil
+			return moved, nil
 		}
 		if err != nil {
-			return moved, false, err
+			return moved, err
 		}
 		moved += n
+		if short && !thorough {
+			return moved, nil
+		}
 	}
-	return moved, true, nil
+	return moved, nil
 }
 
-// once does one step and returns how many bytes it moved; EAGAIN when there are none.
-func (p *pump) once() (int64, error) {
+// once does one step and returns how many bytes it moved, and whether it could have moved more; EAGAIN when there are
+// none.
+func (p *pump) once() (moved int64, short bool, err error) {
 	if p.lost > 0 {
 		if err := p.confess(); err != nil {
-			return 0, err
+			return 0, false, err
 		}
 	}
 	size, err := p.out.size()
 	if err != nil {
-		return 0, err
+		return 0, false, err
 	}
 	todo, n := cut(size, p.conf.MaxFileSize)
 	if todo == look {
 		seen, err := p.pipes.look(p.fifo, n)
 		if err != nil {
-			return 0, err
+			return 0, false, err
 		}
 		lineStart, err := p.out.atLineStart(size)
 		if err != nil {
-			return 0, err
+			return 0, false, err
 		}
 		todo, n = cutSeen(seen, lineStart)
 	}
 	p.fail.hit(placeTaken)
 	if todo == rotate {
-		return 0, p.rotateFor()
+		return 0, false, p.rotateFor()
 	}
-	moved, err := p.transfer(size, n)
+	moved, err = p.transfer(size, n)
 	if err != nil {
-		return 0, err
+		return 0, false, err
 	}
 	p.fail.hit(placeMoved)
 	p.written += moved
-	return moved, nil
+	return moved, moved < n, nil
 }
 
 // rotateFor goes on in a new file if there is a byte for it.
@@ -208,8 +213,8 @@ func firstLineEnd(b []byte) (int64, bool) {
 	return int64(len(b)), false
 }
 
-// append stores data and cursor as one: the journal first names the place where data begins, so that a kill before the last
-// step takes it back.
+// append stores data and cursor as one: the journal first names the place where data begins, so that a kill before the
+// last step takes it back.
 func (p *pump) append(data []byte, cursor string) error {
 	if cursor != "" && cursor == p.journal.last.Cursor {
 		return nil

@@ -12,8 +12,8 @@ import (
 // chunkSize is the most data one chunk carries, which is what a frame of the API may hold.
 const chunkSize = 64 << 10
 
-// A follower that waits looks at the file again after pollFirst, then twice as late each time up to pollLast. That costs a few
-// system calls, and neither a descriptor nor one of the kernel's few inotify instances per follower.
+// A follower that waits looks at the file again after pollFirst, then twice as late each time up to pollLast. That costs
+// a few system calls, and neither a descriptor nor one of the kernel's few inotify instances per follower.
 const (
 	pollFirst = 10 * time.Millisecond
 	pollLast  = 200 * time.Millisecond
@@ -35,8 +35,8 @@ type Position struct {
 
 // ReadOptions say where to begin and when to stop.
 type ReadOptions struct {
-	// Origin and Offset: Offset bytes after the start of the oldest file, or before the end of the newest; the files count as
-	// one text. Beyond either end means that end.
+	// Origin and Offset: Offset bytes after the start of the oldest file, or before the end of the newest; the files count
+	// as one text. Beyond either end means that end.
 	Origin Origin
 	Offset int64
 	// From replaces Origin and Offset. If that file is gone, reading begins with the oldest after it.
@@ -68,8 +68,8 @@ type Chunk struct {
 	Position Position
 }
 
-// Read hands the stream's bytes to fn in order. Without Follow it ends at the end of the newest file, with Follow when Done is
-// closed and everything is read. It returns fn's error as it is, and ctx's when that ends first.
+// Read hands the stream's bytes to fn in order. Without Follow it ends at the end of the newest file, with Follow when
+// Done is closed and everything is read. It returns fn's error as it is, and ctx's when that ends first.
 func (r *Reader) Read(ctx context.Context, o ReadOptions, fn func(Chunk) error) error {
 	p := newPatience(ctx, o)
 	root, err := r.openRoot(p, o.Follow)

@@ -13,9 +13,10 @@ import (
 // compactFrom is the size in bytes from which a registry that is mostly dead is written anew.
 const compactFrom = 64 << 10
 
-// registry remembers the open streams on disk, so that a new collector goes on without anyone's help. It is one file with a
-// line per stream: a mark, live or dead, and the record as JSON. Opening a stream appends a line, closing it overwrites the mark,
-// which needs no room on a full disk. Of two live lines of one stream, left by a kill during an update, the later counts.
+// registry remembers the open streams on disk, so that a new collector goes on without anyone's help. It is one file with
+// a line per stream: a mark, live or dead, and the record as JSON. Opening a stream appends a line, closing it overwrites
+// the mark, which needs no room on a full disk. Of two live lines of one stream, left by a kill during an update, the
+// later counts.
 type registry struct {
 	path  string
 	file  *os.File
@@ -47,8 +48,8 @@ type directoryID struct {
 	Ino uint64 `json:"ino"`
 }
 
-// openRegistry returns the remembered streams, in the order in which they were opened. Lines that make no sense are forgotten and
-// named in broken; a last line that was cut short was never answered for and goes silently.
+// openRegistry returns the remembered streams, in the order in which they were opened. Lines that make no sense are
+// forgotten and named in broken; a last line that was cut short was never answered for and goes silently.
 func openRegistry(stateDir string) (r *registry, live []record, broken []error, err error) {
 	path := filepath.Join(stateDir, "streams")
 	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)

@@ -98,9 +98,8 @@ func (c *collector) open(s *Stream) error {
 
 // letGo closes a stream's handles after moving what is left in a pipe that no longer has a name.
 func (c *collector) letGo(h *held) {
-	for c.serve(h, c.now()) {
-	}
-	c.poll.remove(h.pump.fifo)
+	h.pump.run(turnBytes, true)
+	c.readers.remove(h.pump.fifo)
 	delete(c.byFD, h.pump.fifo)
 	h.pump.close()
 	h.pump = nil

@@ -49,7 +49,7 @@ func (c *collector) accept() {
 			unix.Close(fd)
 			continue
 		}
-		if err := c.poll.add(fd, unix.EPOLLIN); err != nil {
+		if err := c.control.add(fd, unix.EPOLLIN); err != nil {
 			unix.Close(fd)
 			continue
 		}
@@ -149,7 +149,7 @@ func (s *session) flush() {
 		if want {
 			events |= unix.EPOLLOUT
 		}
-		s.c.poll.modify(s.fd, events)
+		s.c.control.modify(s.fd, events)
 		s.wantOut = want
 	}
 }
@@ -160,7 +160,7 @@ func (s *session) close() {
 	}
 	s.dead = true
 	s.in, s.out = nil, nil
-	s.c.poll.remove(s.fd)
+	s.c.control.remove(s.fd)
 	delete(s.c.byFD, s.fd)
 	unix.Close(s.fd)
 	s.c.clients--

@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// TailFile reads one file beneath root in the same way; numbers in names mean nothing to it. Origin and Offset count within the
-// file, of From only Offset counts. Following ends with an event when the file is deleted.
+// TailFile reads one file beneath root in the same way; numbers in names mean nothing to it. Origin and Offset count
+// within the file, of From only Offset counts. Following ends with an event when the file is deleted.
 func TailFile(ctx context.Context, root *os.Root, path string, o ReadOptions, fn func(Chunk) error) error {
 	st, err := root.Stat(path)
 	if err != nil {
