@@ -1,10 +1,16 @@
 # A batch job: it runs to the end and its exit code decides how it is reported.
+variable "driver" {
+  type        = string
+  default     = "raw_exec"
+  description = "exec isolates the task (the agent must run as root), raw_exec runs it as it is"
+}
+
 job "count" {
   type = "batch"
 
   group "work" {
     task "count" {
-      driver = "raw_exec"
+      driver = var.driver
 
       config {
         command = "/bin/sh"

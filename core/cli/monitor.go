@@ -1,0 +1,204 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/droverhq/drover/core/model"
+)
+
+// monitor follows an evaluation until the scheduler is done with it, then the instances it placed until they run, and
+// prints each step. The error is an exit code: 2 when instances could not be placed.
+func (a *app) monitor(ctx context.Context, c *client, evalID string, verbose bool) error {
+	out := a.Stdout
+	say := func(format string, args ...any) {
+		fmt.Fprintf(out, "    %s\n", fmt.Sprintf(format, args...))
+	}
+	fmt.Fprintf(out, "==> %s: Monitoring evaluation %q\n", time.Now().Format(time.RFC3339), short(evalID, verbose))
+	ev, err := followEval(ctx, c, evalID, say)
+	if err != nil {
+		return err
+	}
+	for ev.NextEval != "" && ev.Status == model.EvalComplete {
+		say("Following evaluation %q", short(ev.NextEval, verbose))
+		if ev, err = followEval(ctx, c, ev.NextEval, say); err != nil {
+			return err
+		}
+	}
+	if len(ev.FailedTGAllocs) > 0 {
+		fmt.Fprintf(out, "==> %s: Evaluation %q finished with status %q but failed to place all allocations:\n",
+			time.Now().Format(time.RFC3339), short(ev.ID, verbose), ev.Status)
+		for _, g := range sortedKeys(ev.FailedTGAllocs) {
+			m := ev.FailedTGAllocs[g]
+			fmt.Fprintf(out, "    Task Group %q (failed to place %d allocation(s)):\n", g, m.CoalescedFailures+1)
+			printMetric(out, m, "      ")
+		}
+		if ev.BlockedEval != "" {
+			fmt.Fprintf(out, "    Evaluation %q waits for capacity to place the rest\n", short(ev.BlockedEval, verbose))
+		}
+		return &exitError{code: 2}
+	}
+	if ev.Status != model.EvalComplete {
+		return &exitError{2, fmt.Sprintf("Evaluation %q ended with status %q: %s", short(ev.ID, verbose), ev.Status, ev.StatusDescription)}
+	}
+	failed, err := a.followAllocs(ctx, c, ev, verbose)
+	if err != nil {
+		return err
+	}
+	if failed > 0 {
+		return &exitError{2, fmt.Sprintf("%d allocation(s) failed; `drover alloc status <id>` tells why", failed)}
+	}
+	if ev.DeploymentID != "" {
+		return a.followDeployment(ctx, c, ev.DeploymentID, verbose)
+	}
+	return nil
+}
+
+func followEval(ctx context.Context, c *client, id string, say func(string, ...any)) (*model.Evaluation, error) {
+	var last *model.Evaluation
+	err := watch(ctx, c, "/v1/evaluation/"+seg(id), nil, func(e *model.Evaluation) (bool, error) {
+		if last == nil {
+			say("Evaluation triggered by %s of job %q", e.TriggeredBy, e.JobID)
+		}
+		if last == nil || last.Status != e.Status {
+			say("Evaluation status is %q", e.Status)
+		}
+		last = e
+		return e.Terminal() || e.Status == model.EvalBlocked, nil
+	})
+	return last, err
+}
+
+// followAllocs prints each change of the placed instances until none is pending, and counts those that failed.
+func (a *app) followAllocs(ctx context.Context, c *client, ev *model.Evaluation, verbose bool) (failed int, err error) {
+	seen := map[string]string{}
+	err = watch(ctx, c, "/v1/evaluation/"+seg(ev.ID)+"/allocations", nil, func(stubs []*model.AllocListStub) (bool, error) {
+		pending := 0
+		failed = 0
+		for _, s := range stubs {
+			old, known := seen[s.ID]
+			switch {
+			case !known:
+				fmt.Fprintf(a.Stdout, "    Allocation %q created on node %q, group %q\n", short(s.ID, verbose), first(s.NodeName, short(s.NodeID, verbose)), s.TaskGroup)
+			case old != s.ClientStatus:
+				fmt.Fprintf(a.Stdout, "    Allocation %q: %s\n", short(s.ID, verbose), describe(old, s))
+			}
+			seen[s.ID] = s.ClientStatus
+			if s.ClientStatus == model.AllocClientPending && s.DesiredStatus == model.AllocDesiredRun {
+				pending++
+			}
+			if s.ClientStatus == model.AllocClientFailed {
+				failed++
+			}
+		}
+		return pending == 0, nil
+	})
+	if err == nil {
+		fmt.Fprintf(a.Stdout, "==> %s: Evaluation %q finished\n", time.Now().Format(time.RFC3339), short(ev.ID, verbose))
+	}
+	return failed, err
+}
+
+func describe(old string, s *model.AllocListStub) string {
+	text := fmt.Sprintf("%s -> %s", old, s.ClientStatus)
+	if s.ClientStatus != model.AllocClientFailed {
+		return text
+	}
+	for _, name := range sortedKeys(s.TaskStates) {
+		if t := s.TaskStates[name]; t.Failed && len(t.Events) > 0 {
+			var why []string
+			for _, e := range t.Events {
+				if e.FailsTask || e.Type == model.EventDriverFailure || e.Type == model.EventFailedValidation || e.Type == model.EventSetupFailure || e.Type == model.EventTerminated {
+					why = append(why, e.DisplayMessage)
+				}
+			}
+			if len(why) > 0 {
+				return fmt.Sprintf("%s (task %q: %s)", text, name, why[len(why)-1])
+			}
+		}
+	}
+	return text
+}
+
+func (a *app) followDeployment(ctx context.Context, c *client, id string, verbose bool) error {
+	fmt.Fprintf(a.Stdout, "==> %s: Monitoring deployment %q\n", time.Now().Format(time.RFC3339), short(id, verbose))
+	var last string
+	var d *model.Deployment
+	err := watch(ctx, c, "/v1/deployment/"+seg(id), nil, func(v *model.Deployment) (bool, error) {
+		d = v
+		line := deploymentLine(d)
+		if line != last {
+			fmt.Fprintf(a.Stdout, "    %s\n", line)
+			last = line
+		}
+		return !d.Active() || needsPromotion(d), nil
+	})
+	if err != nil {
+		return err
+	}
+	switch {
+	case d.Active():
+		fmt.Fprintf(a.Stdout, "    Canaries are healthy; promote with `drover job promote %s`\n", d.JobID)
+		return nil
+	case d.Status != model.DeploymentSuccessful:
+		return &exitError{1, fmt.Sprintf("Deployment %q ended with status %q: %s", short(id, verbose), d.Status, d.StatusDescription)}
+	}
+	return nil
+}
+
+func needsPromotion(d *model.Deployment) bool {
+	waiting := false
+	for _, g := range d.TaskGroups {
+		if g.DesiredCanaries == 0 {
+			continue
+		}
+		if !g.Promoted && (g.AutoPromote || g.HealthyAllocs < g.DesiredCanaries) {
+			return false
+		}
+		waiting = waiting || !g.Promoted
+	}
+	return waiting
+}
+
+func deploymentLine(d *model.Deployment) string {
+	var parts []string
+	for _, name := range sortedKeys(d.TaskGroups) {
+		g := d.TaskGroups[name]
+		parts = append(parts, fmt.Sprintf("%s: %d placed, %d healthy, %d unhealthy of %d", name, g.PlacedAllocs, g.HealthyAllocs, g.UnhealthyAllocs, g.DesiredTotal))
+	}
+	return fmt.Sprintf("%s (%s)", d.StatusDescription, strings.Join(parts, "; "))
+}
+
+// printMetric explains why instances of a group could not be placed.
+func printMetric(w io.Writer, m *model.AllocMetric, indent string) {
+	say := func(format string, args ...any) { fmt.Fprintf(w, indent+"* "+format+"\n", args...) }
+	if m.NodesEvaluated == 0 {
+		say("No nodes were eligible for evaluation")
+	}
+	for _, dc := range sortedKeys(m.NodesAvailable) {
+		if m.NodesAvailable[dc] == 0 {
+			say("No nodes are available in datacenter %q", dc)
+		}
+	}
+	for _, k := range sortedKeys(m.ClassFiltered) {
+		say("Class %q: %d nodes excluded by filter", k, m.ClassFiltered[k])
+	}
+	for _, k := range sortedKeys(m.ConstraintFiltered) {
+		say("Constraint %q: %d nodes excluded by filter", k, m.ConstraintFiltered[k])
+	}
+	if m.NodesExhausted > 0 {
+		say("Resources exhausted on %d nodes", m.NodesExhausted)
+	}
+	for _, k := range sortedKeys(m.ClassExhausted) {
+		say("Class %q exhausted on %d nodes", k, m.ClassExhausted[k])
+	}
+	for _, k := range sortedKeys(m.DimensionExhausted) {
+		say("Dimension %q exhausted on %d nodes", k, m.DimensionExhausted[k])
+	}
+	for _, q := range m.QuotaExhausted {
+		say("Quota limit hit %q", q)
+	}
+}
