@@ -40,13 +40,20 @@ func Open(dir string) (*Store, error) {
 func (s *Store) Path(digest, name string) string { return filepath.Join(s.dir, digest, name) }
 
 // Put copies the open file into the store under its digest and returns both. A copy that is already there is checked
-// and kept; one that no longer has its digest is replaced.
+// and kept; one that no longer has its digest is replaced. The digest is that of the bytes that were written.
 func (s *Store) Put(src *os.File, name string) (digest, path string, err error) {
 	fail := func(err error) (string, string, error) {
 		return "", "", fmt.Errorf("copy %s to the plugin store %s: %w", src.Name(), s.dir, err)
 	}
 	if name != filepath.Base(name) || strings.HasPrefix(name, ".") {
 		return fail(fmt.Errorf("%q is not a plain file name", name))
+	}
+	digest, err = hash(io.NewSectionReader(src, 0, 1<<62))
+	if err != nil {
+		return fail(err)
+	}
+	if s.Verify(digest, name) == nil {
+		return digest, s.Path(digest, name), nil
 	}
 	tmp, err := os.CreateTemp(s.dir, ".new-*")
 	if err != nil {
@@ -58,9 +65,6 @@ func (s *Store) Put(src *os.File, name string) (digest, path string, err error) 
 		return fail(err)
 	}
 	path = s.Path(digest, name)
-	if s.Verify(digest, name) == nil {
-		return digest, path, nil
-	}
 	if err := os.Mkdir(filepath.Dir(path), 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
 		return fail(err)
 	}

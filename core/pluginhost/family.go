@@ -1,0 +1,145 @@
+package pluginhost
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"time"
+
+	"github.com/droverhq/drover/core/pluginhost/discovery"
+	"github.com/droverhq/drover/core/pluginhost/lifecycle"
+	"github.com/droverhq/drover/core/tasklog"
+)
+
+// family is everything that goes by one file name in plugin_dir. Its fields are guarded by the host's lock.
+type family struct {
+	host *Host
+	file string // base name
+
+	entry       discovery.Entry // as seen by the last scan
+	unsettled   bool            // it changed; it is looked at when it has not changed for one scan
+	state       lifecycle.File
+	refusal     string // why the file that is there now is not used; what runs, runs on
+	refusedAt   time.Time
+	generations []*generation
+
+	stopTail context.CancelFunc // of re-logging its stderr
+}
+
+// name is how an operator's block names the file.
+func (f *family) name() string { return discovery.Entry{File: f.file}.Name() }
+
+// runDir holds its FIFO and its generations' sockets. The name is short because a socket's path is.
+func (f *family) runDir() string {
+	sum := sha256.Sum256([]byte(f.file))
+	return filepath.Join(f.host.config.RunDir, "p", hex.EncodeToString(sum[:4]))
+}
+
+func (f *family) logPrefix() string    { return f.file + ".stderr" }
+func (f *family) stderrFIFO() string   { return filepath.Join(f.runDir(), "err") }
+func (f *family) stderrStream() string { return "plugin/" + f.file + "/stderr" }
+
+func (g *generation) stdoutStream() string {
+	return fmt.Sprintf("plugin/%s/%d/stdout", g.family.file, g.number)
+}
+
+// collectStderr has the collector read the family's stderr. It may be repeated.
+func (f *family) collectStderr(ctx context.Context) error {
+	if f.host.config.Collector == nil {
+		return nil
+	}
+	return f.host.config.Collector.OpenStream(ctx, tasklog.Stream{
+		ID: f.stderrStream(), FIFO: f.stderrFIFO(), Dir: f.host.logDir(), Prefix: f.logPrefix(), MaxFiles: 3, Mode: 0o600,
+	})
+}
+
+// logs reads what its processes wrote to stderr.
+func (f *family) logs() *tasklog.Reader { return tasklog.NewReader(f.host.logDir(), f.logPrefix()) }
+
+// stderrMark is where its stderr ends now; nil = nothing was written yet.
+func (f *family) stderrMark() *tasklog.Position {
+	files, err := f.logs().Files()
+	if err != nil || len(files) == 0 {
+		return nil
+	}
+	last := files[len(files)-1]
+	return &tasklog.Position{Index: last.Index, Offset: last.Size}
+}
+
+// stderrSince returns what was written since the mark; it waits a moment for the collector.
+func (f *family) stderrSince(mark *tasklog.Position) string {
+	const most = 16 << 10
+	var text []byte
+	enough := errors.New("enough")
+	ctx, cancel := context.WithTimeout(context.Background(), stderrLag)
+	defer cancel()
+	for len(text) == 0 && ctx.Err() == nil {
+		_ = f.logs().Read(ctx, tasklog.ReadOptions{From: mark}, func(c tasklog.Chunk) error {
+			text = append(text, c.Data...)
+			if len(text) > most {
+				return enough
+			}
+			return nil
+		})
+		if len(text) == 0 {
+			_ = pause(ctx, stderrLag/10)
+		}
+	}
+	return string(text[:min(len(text), most)])
+}
+
+// members are the generations as the pure part sees them.
+func (f *family) members() []lifecycle.Member {
+	var list []lifecycle.Member
+	for _, g := range f.generations {
+		m := &g.machine
+		list = append(list, lifecycle.Member{
+			Number: g.number, Digest: g.digest, Usable: m.Usable() && g.session != nil, Healthy: m.Shown.Healthy,
+			Leaving: m.Leaving != "", Dead: m.Final(),
+		})
+	}
+	return list
+}
+
+func (f *family) generation(number uint64) *generation {
+	for _, g := range f.generations {
+		if g.number == number {
+			return g
+		}
+	}
+	return nil
+}
+
+// current is the generation that takes new tasks; nil = none.
+func (f *family) current() *generation { return f.generation(lifecycle.Current(f.members())) }
+
+// shown is the generation whose state counts for the driver: a healthy one, else the newest that is not leaving, else
+// the newest.
+func (f *family) shown() *generation {
+	var best *generation
+	for _, g := range f.generations {
+		switch {
+		case best == nil,
+			g.machine.Leaving == "" && best.machine.Leaving != "",
+			g.machine.Leaving == "" && (g.machine.Shown.Healthy || !best.machine.Shown.Healthy):
+			best = g
+		}
+	}
+	return best
+}
+
+// policy is what a changed file does.
+func (f *family) policy() lifecycle.Policy {
+	reported := guessName(f.name())
+	if g := f.shown(); g != nil && g.name != "" {
+		reported = g.name
+	}
+	b, err := f.host.blocks.match(f.name(), reported)
+	if err != nil || b.Upgrade == "" {
+		return lifecycle.PolicyDrain
+	}
+	return b.Upgrade
+}

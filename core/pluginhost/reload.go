@@ -1,0 +1,89 @@
+package pluginhost
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/droverhq/drover/core/pluginhost/lifecycle"
+	"github.com/droverhq/drover/sdk/schema"
+)
+
+// callContext is for short calls that the host makes of its own accord, while it stops too.
+func (h *Host) callContext() (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.WithoutCancel(h.ctx), h.config.Limits.Call)
+}
+
+// Reload takes over the operator's blocks. They are checked by the schemas of the plugins that run, and if one is wrong
+// nothing is changed and the error names all that is wrong. Plugins whose block changed are restarted; the node
+// recovers their tasks. Plugins that had failed are tried again.
+func (h *Host) Reload(ctx context.Context, list []Block) error {
+	next, err := newBlocks(list)
+	if err != nil {
+		return err
+	}
+	h.mu.Lock()
+	var all []*generation
+	for _, f := range h.families {
+		for _, g := range f.generations {
+			if g.machine.State != lifecycle.Retired {
+				all = append(all, g)
+			}
+		}
+	}
+	h.mu.Unlock()
+	var restart []*generation
+	var errs []error
+	for _, g := range all {
+		changed, err := h.checkBlock(ctx, g, next)
+		if err != nil {
+			errs = append(errs, err)
+		} else if changed {
+			restart = append(restart, g)
+		}
+	}
+	if err := errors.Join(errs...); err != nil {
+		return err
+	}
+	h.mu.Lock()
+	h.blocks = next
+	h.mu.Unlock()
+	for _, g := range restart {
+		g.post(lifecycle.Event{Kind: lifecycle.Restart, Reason: "its configuration changed"})
+	}
+	return nil
+}
+
+// checkBlock reports whether a generation has to be restarted for the new blocks, and what is wrong with them.
+func (h *Host) checkBlock(ctx context.Context, g *generation, next blocks) (changed bool, err error) {
+	h.mu.Lock()
+	s, name, failed := g.session, g.name, g.machine.State == lifecycle.Failed
+	h.mu.Unlock()
+	if name == "" {
+		name = guessName(g.family.name())
+	}
+	block, err := next.match(g.family.name(), name)
+	if err != nil {
+		return false, err
+	}
+	if s == nil {
+		return failed, nil
+	}
+	if s.block.digest() == block.digest() {
+		return false, nil
+	}
+	var spec *schema.Spec
+	err = within(ctx, h.config.Limits.Call, func(ctx context.Context) (err error) {
+		spec, err = s.client.ConfigSchema(ctx)
+		return err
+	})
+	if err != nil {
+		return false, fmt.Errorf("plugin %q: %w", name, err)
+	}
+	_, err = encodeConfig(spec, block, name)
+	return true, err
+}
+
+// freshFor is how long after its file was seen a plugin may still lose its name to another file that was there too.
+const freshFor = 30 * time.Second

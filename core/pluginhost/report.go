@@ -1,0 +1,73 @@
+package pluginhost
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/hashicorp/go-hclog"
+
+	"github.com/droverhq/drover/core/tasklog"
+)
+
+// report tells the operator of a step in a plugin's life: one line in the log, one event on the node.
+func (h *Host) report(g *generation, text string) {
+	h.mu.Lock()
+	name := g.name
+	h.mu.Unlock()
+	details := map[string]string{"file": g.family.file, "generation": fmt.Sprint(g.number)}
+	subsystem, subject := "Plugin", "Plugin "+g.family.file
+	if name != "" {
+		details["driver_name"], subsystem, subject = name, "Driver", "Driver "+name
+	}
+	g.log.Info("plugin "+text, "name", name)
+	h.emit(nodeEvent(subsystem, subject+" "+text, details))
+}
+
+// relog repeats in the agent's log what the family's processes write to stderr, at the level they gave it.
+func (f *family) relog(ctx context.Context) {
+	log := f.host.log.Named(f.name())
+	var lines tasklog.PluginLines
+	err := f.logs().FollowLines(ctx, tasklog.ReadOptions{Origin: tasklog.OriginEnd, Follow: true}, func(l tasklog.Line) error {
+		p := lines.Parse(l.Text)
+		if p.Level == hclog.NoLevel {
+			p.Level = hclog.Debug
+		}
+		fields := p.Fields
+		if p.Module != "" {
+			fields = append([]any{"module", p.Module}, fields...)
+		}
+		log.Log(p.Level, p.Message, fields...)
+		return nil
+	})
+	if err != nil && ctx.Err() == nil {
+		f.host.log.Warn("plugin's stderr is not repeated here", "file", f.file, "error", err)
+	}
+}
+
+// PluginLogs calls fn with the lines that a plugin wrote to stderr, oldest first, and with follow goes on until ctx
+// ends. name is the plugin's or its file's.
+func (h *Host) PluginLogs(ctx context.Context, name string, follow bool, fn func(line []byte) error) error {
+	f := h.find(name)
+	if f == nil {
+		return fmt.Errorf("plugin %q: %w", name, ErrUnknownPlugin)
+	}
+	return f.logs().FollowLines(ctx, tasklog.ReadOptions{Follow: follow}, func(l tasklog.Line) error { return fn(l.Text) })
+}
+
+// find looks a plugin up by the name it reports, then by its file.
+func (h *Host) find(name string) *family {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	var byFile *family
+	for _, f := range h.families {
+		for _, g := range f.generations {
+			if g.name == name {
+				return f
+			}
+		}
+		if f.file == name || f.name() == name {
+			byFile = f
+		}
+	}
+	return byFile
+}
