@@ -2,6 +2,7 @@ package jobspec
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"unicode"
@@ -73,6 +74,7 @@ func (ds Diagnostics) Warnings() []string {
 	var out []string
 	for _, d := range ds {
 		if d.Warning {
+			d.Warning = false // said by being in this list
 			out = append(out, d.String())
 		}
 	}
@@ -119,12 +121,40 @@ func (c *collector) hcl(diags hcl.Diagnostics, where place) {
 		if d.Subject != nil {
 			rng = *d.Subject
 		}
+		if name, known, kind := missing(d); kind != "" {
+			c.near(rng, where, name, known, "there is no %s %q", kind, name)
+			continue
+		}
 		text := lowerFirst(strings.TrimSuffix(d.Summary, "."))
 		if d.Detail != "" {
 			text += ": " + lowerFirst(strings.TrimSuffix(strings.Join(strings.Fields(d.Detail), " "), "."))
 		}
 		c.add(rng, Diagnostic{Warning: d.Severity == hcl.DiagWarning, Message: text, Path: where.String()})
 	}
+}
+
+// missing recognizes a finding about a variable or local that does not exist, and lists those that do.
+func missing(d *hcl.Diagnostic) (name string, known []string, kind string) {
+	if d.Summary != "Unsupported attribute" || d.Expression == nil || d.EvalContext == nil {
+		return "", nil, ""
+	}
+	for _, tr := range d.Expression.Variables() {
+		kind := map[string]string{"var": "variable", "local": "local"}[tr.RootName()]
+		if kind == "" || len(tr) < 2 {
+			continue
+		}
+		step, ok := tr[1].(hcl.TraverseAttr)
+		if !ok {
+			continue
+		}
+		for ctx := d.EvalContext; ctx != nil; ctx = ctx.Parent() {
+			v, ok := ctx.Variables[tr.RootName()]
+			if ok && v.Type().IsObjectType() && !v.Type().HasAttribute(step.Name) {
+				return step.Name, slices.Sorted(maps.Keys(v.Type().AttributeTypes())), kind
+			}
+		}
+	}
+	return "", nil, ""
 }
 
 // result sorts what was gathered by place, drops doubles and bounds the number.
@@ -178,6 +208,9 @@ func nearest(name string, known []string) string {
 	for _, k := range known {
 		if k == "" || k == name {
 			continue
+		}
+		if len(name) > 2 && strings.HasPrefix(k, name) {
+			return k
 		}
 		if d := levenshtein.Distance(strings.ToLower(name), strings.ToLower(k), nil); d < bestDist {
 			best, bestDist = k, d

@@ -1,7 +1,6 @@
 package jobspec
 
 import (
-	"fmt"
 	"strings"
 )
 
@@ -83,8 +82,7 @@ func foldShort(r *reader, t tree, at place) {
 		t["Operand"], t["RTarget"] = op, v
 	}
 	if len(used) > 1 {
-		r.list = append(r.list, Diagnostic{Path: at.String(),
-			Message: "only one of " + strings.Join(used, ", ") + " can be set; use one block for each"})
+		r.fail(at, "only one of %s can be set; use one block for each", strings.Join(used, ", "))
 	}
 }
 
@@ -110,7 +108,7 @@ func foldIdentities(r *reader, t tree, at place) {
 			continue
 		}
 		if _, twice := t["Identity"]; twice {
-			r.list = append(r.list, Diagnostic{Path: at.String(), Message: "there can be only one default identity; give the others a name"})
+			r.fail(at, "there can be only one default identity; give the others a name")
 		}
 		t["Identity"] = x
 	}
@@ -125,11 +123,10 @@ func foldTask(r *reader, t tree, at place) {
 	for _, p := range list(t, "ScalingPolicies") {
 		kind, _ := p["Type"].(string)
 		if kind != "cpu" && kind != "mem" {
-			r.list = append(r.list, Diagnostic{Path: at.String(),
-				Message: fmt.Sprintf("scaling %q: a task's scaling is for \"cpu\" or \"mem\"", kind)})
+			r.fail(at, "scaling %q: a task's scaling is for \"cpu\" or \"mem\"", kind)
 		}
 		if seen[kind] {
-			r.list = append(r.list, Diagnostic{Path: at.String(), Message: fmt.Sprintf("scaling %q is written twice", kind)})
+			r.fail(at, "scaling %q is written twice", kind)
 		}
 		seen[kind] = true
 		p["Type"] = "vertical_" + kind

@@ -111,7 +111,7 @@ func readFile(c *collector, cfg ParseConfig) tree {
 	if c.list.HasErrors() {
 		return nil // what follows would only repeat the mistakes above
 	}
-	r := &reader{collector: c}
+	r := &reader{collector: c, file: cfg.Filename, root: grammar()}
 	if !isJSON {
 		r.sources = c.files
 	}

@@ -14,7 +14,9 @@ import (
 type reader struct {
 	*collector
 	sources map[string][]byte // text of native files; nil in the JSON profile
-	steps   int               // blocks made so far, see maxBlocks
+	file    string
+	root    *Block // the whole grammar, to tell where a misplaced name belongs
+	steps   int    // blocks made so far, see maxBlocks
 }
 
 // maxBlocks bounds how many blocks dynamic blocks may make of one job.
@@ -84,7 +86,7 @@ func (r *reader) unknownNames(b *Block, body *hclsyntax.Body, at place) {
 			r.at(a.NameRange, at, "%q is a block: write it as %s { ... }, without =", a.Name, headerText(f))
 		}
 		if f == nil {
-			r.near(a.NameRange, at, a.Name, b.names(), "unknown attribute %q in %s", a.Name, b.Name)
+			r.near(a.NameRange, at, a.Name, b.names(), "unknown attribute %q in %s%s", a.Name, b.Name, r.belongs(b, a.Name))
 		}
 	}
 	for _, blk := range body.Blocks {
@@ -96,9 +98,40 @@ func (r *reader) unknownNames(b *Block, body *hclsyntax.Body, at place) {
 			r.at(blk.TypeRange, at, "%q is an attribute: write it as %s = ..., it is %s", blk.Type, blk.Type, f.Kind)
 		}
 		if f == nil {
-			r.near(blk.TypeRange, at, blk.Type, b.names(), "unknown block %q in %s", blk.Type, b.Name)
+			r.near(blk.TypeRange, at, blk.Type, b.names(), "unknown block %q in %s%s", blk.Type, b.Name, r.belongs(b, blk.Type))
 		}
 	}
+}
+
+// belongs tells in which of the main blocks a name that is misplaced in b can stand.
+func (r *reader) belongs(b *Block, name string) string {
+	for _, candidate := range []string{"job", "group", "task", "service", "network", "resources"} {
+		if other := r.root.find(candidate); other != nil && other != b && other.hclField(name) != nil {
+			return fmt.Sprintf("; it belongs in a %s block", candidate)
+		}
+	}
+	return ""
+}
+
+// find returns the block of that name in the grammar below b, nil when there is none.
+func (b *Block) find(name string) *Block {
+	if b.Name == name {
+		return b
+	}
+	for _, f := range b.Fields {
+		if f.Of == nil {
+			continue
+		}
+		if found := f.Of.find(name); found != nil {
+			return found
+		}
+	}
+	return nil
+}
+
+// fail adds an error about a block as a whole.
+func (r *reader) fail(at place, format string, args ...any) {
+	r.list = append(r.list, Diagnostic{File: r.file, Path: at.String(), Message: fmt.Sprintf(format, args...)})
 }
 
 func headerText(f *Field) string {

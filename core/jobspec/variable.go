@@ -22,6 +22,7 @@ type variable struct {
 	typed       bool     // a type was written
 	defaults    *typeexpr.Defaults
 	value       cty.Value // cty.NilVal until something sets it
+	broken      bool      // a mistake was reported: its lack of a value is none of its own
 	validations []validation
 }
 
@@ -67,14 +68,17 @@ func (vs *variables) declareBlock(blk *hcl.Block) {
 	if a := content.Attributes["type"]; a != nil {
 		t, defaults, diags := typeexpr.TypeConstraintWithDefaults(a.Expr)
 		vs.hcl(diags, at)
-		if !diags.HasErrors() {
+		v.broken = diags.HasErrors()
+		if !v.broken {
 			v.typ, v.defaults, v.typed = t, defaults, true
 		}
 	}
 	if a := content.Attributes["default"]; a != nil {
 		val, diags := a.Expr.Value(nil)
 		vs.hcl(diags, at)
-		if !diags.HasErrors() {
+		if diags.HasErrors() {
+			v.broken = true
+		} else {
 			vs.setDefault(v, val, a.Expr.Range(), at)
 		}
 	}
@@ -96,6 +100,7 @@ func (vs *variables) setDefault(v *variable, val cty.Value, rng hcl.Range, at pl
 	}
 	c, err := convert.Convert(val, v.typ)
 	if err != nil {
+		v.broken = true
 		vs.at(rng, at, "the default does not fit type %s: %v", typeexpr.TypeString(v.typ), err)
 		return
 	}
@@ -194,6 +199,7 @@ func (vs *variables) undeclared(rng hcl.Range, name, source string) {
 // setText sets a variable from text: strings and numbers are taken as they are, everything else is an expression.
 func (vs *variables) setText(v *variable, text, source string) {
 	fail := func(format string, args ...any) {
+		v.broken = true
 		vs.list = append(vs.list, Diagnostic{Message: source + ": " + fmt.Sprintf(format, args...)})
 	}
 	if v.typ == cty.String || v.typ == cty.Number || v.typ == cty.DynamicPseudoType {
@@ -211,17 +217,22 @@ func (vs *variables) setText(v *variable, text, source string) {
 	}
 	expr, diags := hclsyntax.ParseExpression([]byte(text), source, hcl.InitialPos)
 	if diags.HasErrors() {
-		fail("expected an expression of type %s: %s", typeexpr.TypeString(v.typ), lowerFirst(diags[0].Detail))
+		fail("expected an expression of type %s: %s", typeexpr.TypeString(v.typ), reason(diags))
 		return
 	}
 	val, diags := expr.Value(nil)
 	if diags.HasErrors() {
-		fail("expected an expression of type %s: %s", typeexpr.TypeString(v.typ), lowerFirst(diags[0].Detail))
+		fail("expected an expression of type %s: %s", typeexpr.TypeString(v.typ), reason(diags))
 		return
 	}
 	if err := vs.assign(v, val); err != nil {
 		fail("%v", err)
 	}
+}
+
+// reason is the first of the HCL library's findings as a part of a sentence.
+func reason(diags hcl.Diagnostics) string {
+	return strings.TrimSuffix(lowerFirst(diags[0].Detail), ".")
 }
 
 // assign sets a variable to a value of its type.
@@ -272,6 +283,7 @@ func (vs *variables) setFile(f VarFile) {
 			continue
 		}
 		if err := vs.assign(v, val); err != nil {
+			v.broken = true
 			vs.at(a.Expr.Range(), nil, "variable %q: %v", name, err)
 		}
 	}
@@ -282,6 +294,10 @@ func (vs *variables) finish(functions map[string]function.Function) cty.Value {
 	out := map[string]cty.Value{}
 	for _, name := range vs.order {
 		v := vs.byName[name]
+		if v.value == cty.NilVal && v.broken {
+			out[name] = cty.DynamicVal
+			continue
+		}
 		if v.value == cty.NilVal {
 			vs.at(v.rng, nil, "variable %q has no value and no default: set it with -var %s=..., a variable file or "+
 				"DROVER_VAR_%s", name, name, name)

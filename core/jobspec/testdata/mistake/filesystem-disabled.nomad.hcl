@@ -1,0 +1,3 @@
+job "a" {
+  meta = { a = file("/etc/hostname") }
+}

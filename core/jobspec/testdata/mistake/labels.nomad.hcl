@@ -1,0 +1,7 @@
+job {
+  group {
+    task "a" "b" {
+      driver = "exec"
+    }
+  }
+}

@@ -1,0 +1,3 @@
+locals { a = 1 }
+locals { a = 2 }
+job "a" {}

@@ -1,0 +1,3 @@
+jobs "a" {}
+name = "x"
+job "a" {}

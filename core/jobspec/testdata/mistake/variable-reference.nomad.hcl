@@ -1,0 +1,5 @@
+variable "image" { default = "x" }
+job "a" {
+  name = "${var.imag}-${local.nothing}"
+  meta = { a = lenght([1]) }
+}

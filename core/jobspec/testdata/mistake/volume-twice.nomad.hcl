@@ -1,0 +1,6 @@
+job "a" {
+  group "g" {
+    volume "v" {}
+    volume "v" {}
+  }
+}
