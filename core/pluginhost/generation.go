@@ -155,6 +155,9 @@ func (g *generation) apply(e lifecycle.Event) {
 	if before.State != next.State || before.Reason != next.Reason {
 		g.since = now
 	}
+	if before.Leaving != next.Leaving {
+		h.rememberLeaving(g)
+	}
 	h.mu.Unlock()
 	for _, a := range actions {
 		g.act(a)
@@ -412,6 +415,14 @@ func (g *generation) repeatFingerprint(ctx context.Context, s *session) {
 func (g *generation) taskCount() int {
 	g.family.host.mu.Lock()
 	defer g.family.host.mu.Unlock()
+	return g.taskCountLocked()
+}
+
+// taskCountLocked presumes a task while the node has not said what became of those that an earlier agent started.
+func (g *generation) taskCountLocked() int {
+	if g.restored && !g.family.host.recovered {
+		return max(1, len(g.tasks))
+	}
 	return len(g.tasks)
 }
 

@@ -208,9 +208,13 @@ func (g *generation) settled() bool {
 // before this agent are not retired for having no tasks.
 func (h *Host) Recovered() {
 	h.mu.Lock()
+	defer h.mu.Unlock()
 	h.recovered = true
-	h.mu.Unlock()
-	h.review()
+	for _, f := range h.families {
+		for _, g := range f.generations {
+			g.tasksChanged()
+		}
+	}
 }
 
 func (h *Host) now() time.Time { return time.Now() }

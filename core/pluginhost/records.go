@@ -26,7 +26,8 @@ type Record struct {
 	Addr    string
 	Stdout  string `json:",omitempty"` // FIFO
 	Process process.Identity
-	Started int64 // seconds
+	Started int64  // seconds
+	Leaving string `json:",omitempty"` // why it takes no new tasks
 }
 
 // RecordStore keeps records. Save replaces all of them; it must be durable and atomic, and private, because an address

@@ -22,6 +22,8 @@ func (h *Host) restore(records map[string]Record) {
 		f := h.familyOf(rec.File)
 		g := newGeneration(f, rec.Generation, rec.SHA256)
 		g.restored, g.name, g.version, g.kind = true, rec.Name, rec.Version, rec.Type
+		g.machine.Leaving = rec.Leaving
+		g.machine.Tasks = g.taskCountLocked()
 		f.generations = append(f.generations, g)
 		slices.SortFunc(f.generations, func(a, b *generation) int { return int(a.number) - int(b.number) })
 		h.records[key] = rec
@@ -175,13 +177,24 @@ func (h *Host) record(g *generation) (Record, bool) {
 func (h *Host) remember(g *generation, s *session) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	s.proc.Confirm()
 	h.records[recordKey(g.family.file, g.number)] = Record{
 		File: g.family.file, Generation: g.number, SHA256: g.digest,
 		Name: s.info.Name, Type: s.info.Type.String(), Version: s.info.Version, APIVersion: s.apiVersion,
 		Config: s.block.digest(), Network: s.network, Addr: s.addr, Stdout: s.stdout, Process: s.proc.ID(),
-		Started: s.started.Unix(),
+		Started: s.started.Unix(), Leaving: g.machine.Leaving,
 	}
 	h.saveRecords()
+}
+
+// rememberLeaving keeps an old generation from taking new tasks after a restart of the agent. The lock is held.
+func (h *Host) rememberLeaving(g *generation) {
+	key := recordKey(g.family.file, g.number)
+	if rec, ok := h.records[key]; ok && rec.Leaving != g.machine.Leaving {
+		rec.Leaving = g.machine.Leaving
+		h.records[key] = rec
+		h.saveRecords()
+	}
 }
 
 // forget removes the record and the directory of a generation that is over.

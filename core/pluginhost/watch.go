@@ -173,9 +173,7 @@ func (h *Host) decide() {
 				f.generations = append(f.generations, g)
 				begin = append(begin, g)
 			case lifecycle.MoveDrain:
-				if !g.restored || h.recovered {
-					orders = append(orders, order{g, lifecycle.Event{Kind: lifecycle.Drain, Reason: m.Reason}})
-				}
+				orders = append(orders, order{g, lifecycle.Event{Kind: lifecycle.Drain, Reason: m.Reason}})
 			case lifecycle.MoveResume:
 				orders = append(orders, order{g, lifecycle.Event{Kind: lifecycle.Resume}})
 			case lifecycle.MoveWait: // the next scan asks again
@@ -222,6 +220,7 @@ func (h *Host) tidy(f *family) []*generation {
 			kept = append(kept, g)
 		}
 	}
+	fewer := len(kept) < len(f.generations)
 	f.generations = kept
 	gone := len(kept) == 0 && !f.state.Present && h.now().Sub(f.state.Since) >= lifecycle.RemoveGrace
 	if gone {
@@ -230,6 +229,8 @@ func (h *Host) tidy(f *family) []*generation {
 			f.stopTail()
 		}
 		h.background.Go(func() { h.closeStreams(h.ctx, f) })
+	}
+	if fewer || gone {
 		h.changedLocked()
 	}
 	return h.freeClaims(f)

@@ -105,8 +105,9 @@ func (s *step) startFailed(e Event) {
 		s.retire()
 		return
 	}
-	if s.g.Leaving == "" {
-		s.g.State, s.g.Reason = Failed, e.Reason
+	s.g.State, s.g.Reason = Failed, e.Reason
+	if s.g.Leaving != "" {
+		s.g.State, s.g.Reason = Draining, s.g.Leaving
 	}
 	s.g.RetryAt = time.Time{}
 	if e.Final {

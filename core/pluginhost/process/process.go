@@ -37,9 +37,10 @@ type Process struct {
 	child *exec.Cmd // nil if it was found, not started
 	done  chan struct{}
 
-	mu   sync.Mutex
-	gone bool // the end was seen and watch is closed
-	end  string
+	mu        sync.Mutex
+	probation bool // see Confirm
+	gone      bool // the end was seen and watch is closed
+	end       string
 }
 
 // Start starts a process in a session of its own, so that nothing that happens to the agent reaches it.
@@ -55,6 +56,14 @@ func Start(c Command) (*Process, error) {
 		return nil, errors.Join(err, w.kill(), cmd.Wait(), w.close())
 	}
 	return begin(id, w, cmd), nil
+}
+
+// Confirm says that the process is what it should be. Until then its end, or Kill, takes everything with it that it
+// started: a program that is no plugin leaves nothing behind. A confirmed one may have started tasks, which live on.
+func (p *Process) Confirm() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.probation = false
 }
 
 // Find returns the process with this identity if it still runs, or an error that says why it is not that process
@@ -82,7 +91,7 @@ func difference(was, now Identity) string {
 }
 
 func begin(id Identity, w watch, child *exec.Cmd) *Process {
-	p := &Process{id: id, watch: w, child: child, done: make(chan struct{})}
+	p := &Process{id: id, watch: w, child: child, done: make(chan struct{}), probation: child != nil}
 	go p.wait()
 	return p
 }
@@ -90,14 +99,16 @@ func begin(id Identity, w watch, child *exec.Cmd) *Process {
 func (p *Process) wait() {
 	defer close(p.done)
 	p.watch.wait()
-	end := "it ended"
-	if p.child != nil {
-		err := p.child.Wait() // reaps; the end is known, so it does not block
-		end = describe(err, p.child.ProcessState)
-	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.gone, p.end = true, end
+	p.gone, p.end = true, "it ended"
+	if p.child != nil {
+		if p.probation {
+			killGroup(p.id.PID) // the pid is still its own: it is not reaped yet
+		}
+		err := p.child.Wait() // reaps; the end is known, so it does not block
+		p.end = describe(err, p.child.ProcessState)
+	}
 	p.watch.close() // nothing can be done about an error, and nothing depends on it
 }
 
@@ -128,6 +139,9 @@ func (p *Process) signalKill() error {
 	defer p.mu.Unlock()
 	if p.gone {
 		return nil
+	}
+	if p.probation {
+		killGroup(p.id.PID)
 	}
 	return p.watch.kill()
 }
