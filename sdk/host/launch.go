@@ -12,6 +12,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	gopluginv1 "github.com/droverhq/drover/sdk/proto/goplugin/v1"
 )
 
 const (
@@ -201,8 +203,8 @@ func (p *Process) State() *os.ProcessState {
 func (p *Process) Kill(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, killGrace)
 	defer cancel()
-	asked := p.Client.Stop(ctx)
-	if asked == nil {
+	err := callError(ctx, "stop plugin", gopluginv1.Shutdown(ctx, p.Client.conn))
+	if err == nil || errors.Is(err, ErrPluginDown) {
 		select {
 		case <-p.done:
 		case <-ctx.Done():
