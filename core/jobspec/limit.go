@@ -13,8 +13,8 @@ import (
 // DefaultMaxSize is the largest job file that is read, in bytes, unless the caller says otherwise.
 const DefaultMaxSize = 1 << 20
 
-// maxDepth bounds how deeply brackets nest and maxRun how many tokens one expression has. The HCL parser and
-// evaluator recurse over both; a stack that outgrows its limit would end the whole process.
+// maxDepth bounds how deeply brackets nest and maxRun how deep the syntax tree of an expression may be, in tokens. The
+// HCL parser and evaluator recurse over both; a stack that outgrows its limit would end the whole process.
 const (
 	maxDepth = 200
 	maxRun   = 20000
@@ -46,34 +46,63 @@ func checkNesting(name string, src []byte) error {
 }
 
 func checkTokens(name string, tokens hclsyntax.Tokens) error {
-	var open []hclsyntax.TokenType
-	run := 0
+	open := []level{{}}
 	for _, t := range tokens {
-		run++
+		top := &open[len(open)-1]
 		switch t.Type {
 		case hclsyntax.TokenOBrace, hclsyntax.TokenOBrack, hclsyntax.TokenOParen, hclsyntax.TokenOQuote,
 			hclsyntax.TokenOHeredoc, hclsyntax.TokenTemplateInterp, hclsyntax.TokenTemplateControl:
-			if open = append(open, t.Type); len(open) > maxDepth {
+			top.count()
+			if open = append(open, level{opener: t.Type}); len(open) > maxDepth {
 				return tooDeep(name, t.Range.Start.Line)
 			}
 		case hclsyntax.TokenCBrace, hclsyntax.TokenCBrack, hclsyntax.TokenCParen, hclsyntax.TokenCQuote,
 			hclsyntax.TokenCHeredoc, hclsyntax.TokenTemplateSeqEnd:
-			if len(open) > 0 {
-				open = open[:len(open)-1]
+			if len(open) == 1 {
+				break // one too many, for the parser to report
 			}
+			top.separate()
+			open = open[:len(open)-1]
+			outer := &open[len(open)-1]
+			outer.inner = max(outer.inner, top.height)
+			top = outer
 		case hclsyntax.TokenComma:
-			run = 0
+			top.separate()
 		case hclsyntax.TokenNewline:
-			if len(open) == 0 || open[len(open)-1] == hclsyntax.TokenOBrace {
-				run = 0
+			if top.opener == hclsyntax.TokenOBrace || len(open) == 1 {
+				top.separate()
 			}
+		default:
+			top.count()
 		}
-		if run > maxRun {
+		if top.run+top.inner > maxRun {
 			return Diagnostics{{File: name, Line: t.Range.Start.Line, Column: t.Range.Start.Column, Message: fmt.Sprintf(
 				"an expression has more than %d parts, which is the limit", maxRun)}}
 		}
 	}
 	return nil
+}
+
+// level is what is known of the expressions inside one pair of brackets. Its heights are how deep a syntax tree of
+// them may be: as deep as there are tokens side by side, on top of the deepest bracket among them.
+type level struct {
+	opener hclsyntax.TokenType // 0 outside of all brackets
+	run    int                 // tokens of the expression at hand, brackets counting as one
+	inner  int                 // height of the highest bracket in the expression at hand
+	height int                 // of the highest expression so far
+}
+
+// count adds a token. The parts of a template lie side by side, they do not nest.
+func (l *level) count() {
+	if l.opener != hclsyntax.TokenOQuote && l.opener != hclsyntax.TokenOHeredoc {
+		l.run++
+	}
+}
+
+// separate begins another expression.
+func (l *level) separate() {
+	l.height = max(l.height, l.run+l.inner)
+	l.run, l.inner = 0, 0
 }
 
 func tooDeep(name string, line int) error {

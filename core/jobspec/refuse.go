@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"reflect"
 	"slices"
+	"strings"
 
 	"github.com/droverhq/drover/core/model"
 )
@@ -32,8 +33,8 @@ func refuse(b *Block, v reflect.Value, at place, jobType string, out *[]error) {
 			continue
 		}
 		if f.ActedValues != nil && !slices.Contains(f.ActedValues, fv.String()) {
-			*out = append(*out, fmt.Errorf("%sthis release of Drover does not act on %s = %q yet; it acts on %q",
-				prefix(at), f.title(fv), fv.String(), f.ActedValues))
+			*out = append(*out, fmt.Errorf("%sthis release of Drover does not act on %s = %q yet, only on \"%s\"",
+				prefix(at), f.title(fv), fv.String(), strings.Join(f.ActedValues, `", "`)))
 			continue
 		}
 		if f.Kind.isBlock() {

@@ -38,7 +38,9 @@ func (c *checker) groupUpdate(w where, g *TaskGroup) {
 		c.fail(w, "a %s job has no update block", c.job.Type)
 		return
 	}
-	c.checkUpdate(w, u, true)
+	if !same(u, c.job.Update) || u.AutoPromote { // else reported where it is written
+		c.checkUpdate(w, u, true)
+	}
 	if g.Count > 1 && u.MaxParallel > g.Count {
 		c.warn(w, "max_parallel (%d) is more than count (%d): all instances are replaced at once", u.MaxParallel, g.Count)
 	}

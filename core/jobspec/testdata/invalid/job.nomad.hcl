@@ -1,0 +1,5 @@
+job "has space" {
+  type        = "servise"
+  priority    = 101
+  datacenters = ["dc1", ""]
+}

@@ -1,0 +1,6 @@
+job "a" {
+  priority = -1
+  group "g" {
+    task "t" { driver = "exec" }
+  }
+}
