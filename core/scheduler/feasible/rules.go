@@ -150,6 +150,12 @@ func (r *Rules) Stays(n fleet.Num) bool {
 	return v == OK || v == MissingDevices
 }
 
+// Suits tells whether the node is a Candidate whose properties suit the group, whatever room it has.
+func (r *Rules) Suits(n fleet.Num) bool {
+	nodes, _, i := r.draft.Row(n)
+	return r.CandidateRow(nodes, i) && r.static(nodes, i) == OK
+}
+
 // Check tells whether one more instance may be placed on the node, and if not, why. The node must be a Candidate.
 func (r *Rules) Check(n fleet.Num) Verdict {
 	nodes, use, i := r.draft.Row(n)

@@ -38,8 +38,10 @@ func (h *heap) append(c []candidate, k int32) {
 
 // fix puts a heap in order.
 func (h *heap) fix(c []candidate) {
-	for i := (len(h.list) - 2) / arity; i >= 0; i-- {
-		h.down(c, i)
+	for i := len(h.list)/arity + 1; i > 0; i-- {
+		if i <= len(h.list) {
+			h.down(c, i-1)
+		}
 	}
 }
 

@@ -1,0 +1,88 @@
+package scheduler
+
+import (
+	"math/rand/v2"
+
+	"github.com/droverhq/drover/core/model"
+	"github.com/droverhq/drover/core/scheduler/feasible"
+	"github.com/droverhq/drover/core/scheduler/reconcile"
+)
+
+// countDistinct tells the rules of groups with distinct constraints where the job's allocations are.
+func (r *run) countDistinct() {
+	for key, rules := range r.rules.rules {
+		if !rules.Distinct() {
+			continue
+		}
+		for _, a := range r.allocs {
+			if num, ok := r.fleet.Number(a.NodeID); ok && !a.Terminal() && !r.stopped[a.ID] {
+				rules.Count(num, a.TaskGroup == key.group, 1)
+			}
+		}
+	}
+}
+
+// placeOn puts one instance of a system or sysbatch job on the node it is for.
+func (r *run) placeOn(p *reconcile.Placement) {
+	rules := r.rules.of(p.Job, p.Group)
+	num, ok := r.fleet.Number(p.NodeID)
+	if !ok {
+		return
+	}
+	if p.Replaces != nil {
+		r.draft.ReleaseAlloc(p.Replaces.Alloc)
+		rules.Count(num, true, -1)
+	}
+	verdict := rules.Check(num)
+	var out *model.AllocatedResources
+	if verdict == feasible.OK {
+		var why string
+		if out, why = rules.Place(num, rand.New(rand.NewPCG(r.Seed, uint64(num)))); why != "" {
+			verdict = rules.Verdict(why)
+		}
+	}
+	if verdict != feasible.OK {
+		if p.Replaces != nil {
+			r.draft.Take(num, p.Replaces.Alloc.AllocatedResources)
+			rules.Count(num, true, 1)
+		}
+		r.noRoom(p, rules, verdict)
+		return
+	}
+	for key, other := range r.rules.rules {
+		other.Count(num, key.group == p.Group.Name, 1)
+	}
+	node := r.fleet.Node(num)
+	a := r.allocation(p)
+	a.NodeID, a.NodeName, a.AllocatedResources = node.ID, node.Name, out
+	a.Metrics = &model.AllocMetric{NodesEvaluated: 1, NodePool: node.NodePool, NodesAvailable: map[string]int{node.Datacenter: 1}}
+	r.commit(p, a)
+}
+
+// noRoom counts a node on which a system job's instance found no room. What a node is (rather than what is left on it)
+// is no failure: the job is not meant for such nodes.
+func (r *run) noRoom(p *reconcile.Placement, rules *feasible.Rules, v feasible.Verdict) {
+	text, exhausted := rules.Reason(v)
+	group := p.Group.Name
+	if !exhausted {
+		return
+	}
+	r.queued[group]++
+	m := r.failed[group]
+	if m == nil {
+		m = rules.Availability()
+		m.DimensionExhausted = map[string]int{}
+		r.failed[group] = m
+	} else {
+		m.CoalescedFailures++
+	}
+	m.NodesEvaluated++
+	m.NodesExhausted++
+	m.DimensionExhausted[text]++
+	if class := r.fleet.NodeByID(p.NodeID).NodeClass; class != "" {
+		if m.ClassExhausted == nil {
+			m.ClassExhausted = map[string]int{}
+		}
+		m.ClassExhausted[class]++
+	}
+}
