@@ -1,0 +1,329 @@
+// Package harness runs the built binaries the way a user would and looks at them from outside: over HTTP, the command
+// line and /proc. It imports nothing of Drover.
+package harness
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// Bin is the directory with the binaries of `make build`, DROVER_BIN or ../bin.
+func Bin(t testing.TB) string {
+	t.Helper()
+	dir := os.Getenv("DROVER_BIN")
+	if dir == "" {
+		wd, err := os.Getwd()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for dir = wd; filepath.Base(dir) != "e2e" && dir != "/"; dir = filepath.Dir(dir) {
+		}
+		dir = filepath.Join(filepath.Dir(dir), "bin")
+	}
+	if _, err := os.Stat(filepath.Join(dir, "drover")); err != nil {
+		t.Fatalf("no binaries to test: %v; run `make build` first", err)
+	}
+	return dir
+}
+
+// Options describe an agent.
+type Options struct {
+	Dev       bool     // -dev: everything is gone at the end
+	DataDir   string   // default: a new directory
+	PluginDir string   // default: the built plugins
+	Config    string   // more configuration, HCL
+	Env       []string // more environment
+	Ports     *Ports   // default: free ones
+	NoRawExec bool     // do not enable raw_exec
+}
+
+// Ports of an agent.
+type Ports struct{ HTTP, RPC, Serf int }
+
+// Agent is a running (or killed) agent.
+type Agent struct {
+	t       testing.TB
+	o       Options
+	bin     string
+	dir     string // everything of this agent
+	DataDir string
+	Addr    string // http://127.0.0.1:port
+	cmd     *exec.Cmd
+	ended   chan struct{}
+	waitErr error
+	log     *os.File
+}
+
+// Start runs an agent until the test ends and waits until its node is ready.
+func Start(t testing.TB, o Options) *Agent {
+	t.Helper()
+	a := New(t, o)
+	a.Run()
+	a.WaitReady()
+	return a
+}
+
+// New prepares an agent without starting it.
+func New(t testing.TB, o Options) *Agent {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "dr") // short: sockets lie below it
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := &Agent{t: t, o: o, bin: Bin(t), dir: dir, DataDir: o.DataDir}
+	t.Cleanup(func() {
+		a.Stop()
+		a.reap()
+		if t.Failed() {
+			t.Logf("agent log:\n%s", a.Log())
+		}
+		a.log.Close()
+		os.RemoveAll(dir)
+	})
+	if a.DataDir == "" {
+		a.DataDir = filepath.Join(dir, "data")
+	}
+	if a.o.PluginDir == "" {
+		a.o.PluginDir = filepath.Join(a.bin, "plugins")
+	}
+	if a.o.Ports == nil {
+		a.o.Ports = FreePorts(t)
+	}
+	a.Addr = fmt.Sprintf("http://127.0.0.1:%d", a.o.Ports.HTTP)
+	text := fmt.Sprintf("ports {\n http = %d\n rpc = %d\n serf = %d\n}\nlog_level = \"DEBUG\"\n", a.o.Ports.HTTP, a.o.Ports.RPC, a.o.Ports.Serf)
+	if !o.Dev {
+		text += fmt.Sprintf("data_dir = %q\nserver { enabled = true }\nclient { enabled = true }\n", a.DataDir)
+	}
+	if !o.NoRawExec {
+		text += "plugin \"raw_exec\" {\n config { enabled = true }\n}\n"
+	}
+	if err := os.WriteFile(filepath.Join(dir, "agent.hcl"), []byte(text+o.Config), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if a.log, err = os.Create(filepath.Join(dir, "agent.log")); err != nil {
+		t.Fatal(err)
+	}
+	return a
+}
+
+// Run starts the process.
+func (a *Agent) Run() {
+	a.t.Helper()
+	args := []string{"agent", "-config", filepath.Join(a.dir, "agent.hcl"), "-plugin-dir", a.o.PluginDir}
+	if a.o.Dev {
+		args = append(args, "-dev")
+	}
+	a.cmd = exec.Command(filepath.Join(a.bin, "drover"), args...)
+	a.cmd.Stdout, a.cmd.Stderr = a.log, a.log
+	a.cmd.Env = append(os.Environ(), a.o.Env...)
+	a.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	if err := a.cmd.Start(); err != nil {
+		a.t.Fatal(err)
+	}
+	a.ended = make(chan struct{})
+	go func(cmd *exec.Cmd, ended chan struct{}) {
+		a.waitErr = cmd.Wait()
+		close(ended)
+	}(a.cmd, a.ended)
+}
+
+// PID of the agent.
+func (a *Agent) PID() int { return a.cmd.Process.Pid }
+
+// Ended is closed when the process is gone.
+func (a *Agent) Ended() <-chan struct{} { return a.ended }
+
+// ExitCode of an agent that ended.
+func (a *Agent) ExitCode() int { return a.cmd.ProcessState.ExitCode() }
+
+// Log is everything the agent printed.
+func (a *Agent) Log() string {
+	b, _ := os.ReadFile(filepath.Join(a.dir, "agent.log"))
+	if len(b) > 200_000 {
+		b = b[len(b)-200_000:]
+	}
+	return string(b)
+}
+
+// Kill9 kills the agent without a chance to clean up.
+func (a *Agent) Kill9() {
+	a.t.Helper()
+	a.cmd.Process.Kill()
+	<-a.ended
+}
+
+// Stop ends the agent in good order. Tasks run on unless it is -dev.
+func (a *Agent) Stop() {
+	a.t.Helper()
+	if a.cmd == nil {
+		return
+	}
+	select {
+	case <-a.ended:
+		return
+	default:
+	}
+	a.cmd.Process.Signal(os.Interrupt)
+	select {
+	case <-a.ended:
+	case <-time.After(60 * time.Second):
+		a.t.Errorf("agent did not end within 60 s of an interrupt")
+		a.Kill9()
+	}
+}
+
+// WaitReady waits until the agent and its node take jobs.
+func (a *Agent) WaitReady() {
+	a.t.Helper()
+	a.Eventually(60*time.Second, "agent ready", func() error {
+		select {
+		case <-a.ended:
+			a.t.Fatalf("agent ended: %v\n%s", a.waitErr, a.Log())
+		default:
+		}
+		return a.Get("/v1/agent/health", nil)
+	})
+}
+
+// Eventually tries until fn has no error.
+func (a *Agent) Eventually(limit time.Duration, what string, fn func() error) {
+	a.t.Helper()
+	Eventually(a.t, limit, what, fn)
+}
+
+// Eventually tries until fn has no error.
+func Eventually(t testing.TB, limit time.Duration, what string, fn func() error) {
+	t.Helper()
+	deadline := time.Now().Add(limit)
+	for {
+		err := fn()
+		if err == nil {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("%s: not within %s: %v", what, limit, err)
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+}
+
+// StatusError is an answer other than 2xx.
+type StatusError struct {
+	Code int
+	Body string
+}
+
+func (e *StatusError) Error() string { return fmt.Sprintf("%d: %s", e.Code, e.Body) }
+
+// Call makes an API call; in and out may be nil.
+func (a *Agent) Call(method, path string, in, out any) error {
+	var body io.Reader
+	switch v := in.(type) {
+	case nil:
+	case string:
+		body = strings.NewReader(v)
+	default:
+		b, err := json.Marshal(in)
+		if err != nil {
+			return err
+		}
+		body = bytes.NewReader(b)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, method, a.Addr+path, body)
+	if err != nil {
+		return err
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	if err != nil {
+		return err
+	}
+	if resp.StatusCode/100 != 2 {
+		return &StatusError{resp.StatusCode, string(text)}
+	}
+	if out == nil || len(text) == 0 {
+		return nil
+	}
+	return json.Unmarshal(text, out)
+}
+
+// Get makes a GET call.
+func (a *Agent) Get(path string, out any) error { return a.Call(http.MethodGet, path, nil, out) }
+
+// CLI runs a drover command against the agent and returns its output and exit code.
+func (a *Agent) CLI(args ...string) (stdout, stderr string, code int) {
+	return a.CLIInput("", args...)
+}
+
+// CLIInput is CLI with standard input.
+func (a *Agent) CLIInput(stdin string, args ...string) (stdout, stderr string, code int) {
+	a.t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, filepath.Join(a.bin, "drover"), args...)
+	cmd.Env = append(os.Environ(), "DROVER_ADDR="+a.Addr)
+	cmd.Stdin = strings.NewReader(stdin)
+	var o, e bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &o, &e
+	if err := cmd.Run(); err != nil && cmd.ProcessState == nil {
+		a.t.Fatalf("drover %v: %v", args, err)
+	}
+	return o.String(), e.String(), cmd.ProcessState.ExitCode()
+}
+
+// MustCLI is CLI for commands that must succeed.
+func (a *Agent) MustCLI(args ...string) string {
+	a.t.Helper()
+	out, errs, code := a.CLI(args...)
+	if code != 0 {
+		a.t.Fatalf("drover %s: exit %d\n%s%s", strings.Join(args, " "), code, out, errs)
+	}
+	return out
+}
+
+// RunJob submits HCL text and waits until its evaluation is done; a failed placement fails the test.
+func (a *Agent) RunJob(hcl string, args ...string) {
+	a.t.Helper()
+	out, errs, code := a.CLIInput(hcl, append(append([]string{"job", "run"}, args...), "-")...)
+	if code != 0 {
+		a.t.Fatalf("job run: exit %d\n%s%s", code, out, errs)
+	}
+}
+
+var portMu sync.Mutex
+
+// FreePorts picks ports that nobody listens on.
+func FreePorts(t testing.TB) *Ports {
+	t.Helper()
+	portMu.Lock()
+	defer portMu.Unlock()
+	var got [3]int
+	for i := range got {
+		ln, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer ln.Close()
+		got[i] = ln.Addr().(*net.TCPAddr).Port
+	}
+	return &Ports{got[0], got[1], got[2]}
+}
