@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/droverhq/drover/drivers-exec/executor/slim"
 )
 
 // Verb is the first argument of a driver binary that is to be a keeper.
@@ -80,6 +82,8 @@ func run(dir string, resume, ready int) error {
 		unix.Close(ready)
 	}
 	debug.FreeOSMemory()
+	stop := slim.Start()
+	defer stop()
 	s.loop(ended)
 	// Remove the socket while the lock is held: the next keeper makes its own.
 	s.socket.Close()

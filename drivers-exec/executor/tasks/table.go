@@ -12,6 +12,7 @@ import (
 
 	"github.com/droverhq/drover/drivers-exec/executor"
 	"github.com/droverhq/drover/drivers-exec/executor/proc"
+	"github.com/droverhq/drover/drivers-exec/executor/slim"
 	"github.com/droverhq/drover/sdk/driver"
 	"github.com/droverhq/drover/sdk/plugin"
 )
@@ -23,6 +24,7 @@ type Table struct {
 	mu    sync.Mutex
 	tasks map[string]*task
 	core  float64 // speed of one core in MHz
+	trim  func()  // stops trimming
 }
 
 // task is one task of the table.
@@ -36,6 +38,7 @@ var (
 	_ driver.WithExec     = (*Table)(nil)
 	_ driver.WithStats    = (*Table)(nil)
 	_ driver.WithInspect  = (*Table)(nil)
+	_ driver.WithInit     = (*Table)(nil)
 	_ driver.WithShutdown = (*Table)(nil)
 )
 
@@ -164,9 +167,26 @@ func (t *Table) Inspect(_ context.Context, id string) (*driver.Inspection, error
 	return &driver.Inspection{StartedAt: st.Started, Attributes: map[string]string{"pid": strconv.Itoa(st.Proc.PID)}}, nil
 }
 
+// Init lets the plugin shrink once it has answered its host's first questions,
+// and after each time it was busy.
+func (t *Table) Init(context.Context) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.trim == nil {
+		t.trim = slim.Start()
+	}
+	return nil
+}
+
 // Shutdown lets go of the keeper. Tasks run on.
 func (t *Table) Shutdown(context.Context) error {
 	t.sup.Close()
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.trim != nil {
+		t.trim()
+		t.trim = nil
+	}
 	return nil
 }
 

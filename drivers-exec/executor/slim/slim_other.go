@@ -1,0 +1,7 @@
+//go:build !linux
+
+// Package slim keeps a mostly sleeping process small.
+package slim
+
+// Trim does nothing on this system.
+func Trim() {}
