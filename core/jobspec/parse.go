@@ -72,9 +72,6 @@ func readFile(c *collector, cfg ParseConfig) tree {
 		return nil
 	}
 	top := topBlocks(c, cfg, body)
-	if top == nil {
-		return nil
-	}
 	dir := filepath.Dir(cfg.Filename)
 	ctx := &hcl.EvalContext{Functions: functions(dir, cfg.AllowFS), Variables: map[string]cty.Value{}}
 	vars := &variables{collector: c, strict: cfg.Strict, byName: map[string]*variable{}}
