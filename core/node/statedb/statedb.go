@@ -112,7 +112,10 @@ func (s *Store) Close() error {
 }
 
 // Keys. Names of jobs and tasks cannot contain NUL.
-const sep = "\x00"
+const (
+	sep     = "\x00"
+	metaKey = "meta"
+)
 
 func allocKey(id string) string       { return "alloc" + sep + id }
 func healthKey(id string) string      { return "health" + sep + id }
@@ -351,6 +354,22 @@ func (s *Store) get(key string) ([]byte, error) {
 		return nil, nil
 	}
 	return s.db.get(key)
+}
+
+// PutMeta stores the node's dynamic meta.
+func (s *Store) PutMeta(meta map[string]*string) error { return s.putOne(metaKey, meta) }
+
+// Meta is the node's dynamic meta; nil when there is none.
+func (s *Store) Meta() map[string]*string {
+	b, err := s.get(metaKey)
+	if err != nil || b == nil {
+		return nil
+	}
+	var meta map[string]*string
+	if decode(b, &meta) != nil {
+		return nil
+	}
+	return meta
 }
 
 // Load returns everything stored. notes name the records that were damaged and left out. orphans are tasks of

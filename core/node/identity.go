@@ -1,0 +1,71 @@
+package node
+
+import (
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+)
+
+// identity is who the node is to the servers, for as long as its state directory lives.
+type identity struct {
+	id     string
+	secret string // proves that a call comes from this node
+}
+
+var uuidForm = regexp.MustCompile(`^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$`)
+
+// loadIdentity reads the node's ids, making them the first time. dir "" makes ids that end with the process.
+func loadIdentity(dir string) (identity, error) {
+	if dir == "" {
+		return identity{newUUID(), newUUID()}, nil
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return identity{}, fmt.Errorf("make client state directory: %w", err)
+	}
+	id, err := loadID(filepath.Join(dir, "client-id"))
+	if err != nil {
+		return identity{}, err
+	}
+	secret, err := loadID(filepath.Join(dir, "secret-id"))
+	if err != nil {
+		return identity{}, err
+	}
+	return identity{id, secret}, nil
+}
+
+func loadID(path string) (string, error) {
+	b, err := os.ReadFile(path)
+	if err == nil {
+		id := strings.ToLower(strings.TrimSpace(string(b)))
+		if !uuidForm.MatchString(id) {
+			return "", fmt.Errorf("node identity %s holds no UUID; restore it, or remove it to make this a new node", path)
+		}
+		return id, nil
+	}
+	if !errors.Is(err, fs.ErrNotExist) {
+		return "", fmt.Errorf("read node identity: %w", err)
+	}
+	id := newUUID()
+	tmp := path + ".new"
+	if err := os.WriteFile(tmp, []byte(id), 0o600); err != nil {
+		return "", fmt.Errorf("write node identity: %w", err)
+	}
+	if err := os.Rename(tmp, path); err != nil {
+		return "", fmt.Errorf("write node identity: %w", err)
+	}
+	return id, nil
+}
+
+// newUUID is a random UUID, version 4.
+func newUUID() string {
+	var b [16]byte
+	rand.Read(b[:])
+	b[6] = b[6]&0x0f | 0x40
+	b[8] = b[8]&0x3f | 0x80
+	return fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
+}

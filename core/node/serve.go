@@ -1,0 +1,164 @@
+package node
+
+import (
+	"context"
+	"maps"
+	"time"
+
+	"github.com/droverhq/drover/core/node/allocrunner"
+	"github.com/droverhq/drover/core/node/fsapi"
+	"github.com/droverhq/drover/core/node/hoststats"
+	"github.com/droverhq/drover/core/rpc"
+	"github.com/droverhq/drover/core/tasklog"
+)
+
+// signOfLife is how often a followed stream that is silent says that it is still there.
+const signOfLife = time.Second
+
+// serve registers what servers may ask of the node.
+func (n *Node) serve(r *rpc.Registry) {
+	meter := hoststats.New(n.cfg.AllocDir, n.found.Resources.Cpu.CpuShares)
+	rpc.AllocStats.Handle(r, n.allocStats)
+	rpc.AllocRestart.Handle(r, n.allocRestart)
+	rpc.AllocSignal.Handle(r, n.allocSignal)
+	rpc.AllocExec.Handle(r, n.allocExec)
+	rpc.AllocGC.Handle(r, n.allocGC)
+	rpc.NodeGC.Handle(r, n.nodeGC)
+	rpc.NodeStats.Handle(r, func(ctx context.Context, _ *rpc.Empty) (*rpc.HostStats, error) { return meter.Measure(ctx) })
+	rpc.FSList.Handle(r, n.fsList)
+	rpc.FSStat.Handle(r, n.fsStat)
+	rpc.FSRead.Handle(r, n.fsRead)
+	rpc.TaskLogs.Handle(r, n.taskLogs)
+	rpc.PluginList.Handle(r, n.pluginList)
+	rpc.PluginLogs.Handle(r, n.pluginLogs)
+	rpc.NodeMeta.Handle(r, n.nodeMeta)
+}
+
+func (n *Node) allocRestart(ctx context.Context, q *rpc.AllocRestartRequest) (*rpc.Empty, error) {
+	r, err := n.find(q.AllocID)
+	if err != nil {
+		return nil, err
+	}
+	if q.AllTasks && q.TaskName != "" {
+		return nil, rpc.Errorf(rpc.ErrInvalid, "a task and all tasks cannot be restarted in one request")
+	}
+	return &rpc.Empty{}, r.Restart(ctx, q.TaskName, q.AllTasks)
+}
+
+func (n *Node) allocSignal(ctx context.Context, q *rpc.AllocSignalRequest) (*rpc.Empty, error) {
+	r, err := n.find(q.AllocID)
+	if err != nil {
+		return nil, err
+	}
+	if q.Signal == "" {
+		return nil, rpc.Errorf(rpc.ErrInvalid, "missing signal")
+	}
+	return &rpc.Empty{}, r.Signal(ctx, q.Task, q.Signal)
+}
+
+func (n *Node) allocGC(ctx context.Context, q *rpc.AllocRef) (*rpc.Empty, error) {
+	r, err := n.find(q.AllocID)
+	if err != nil {
+		return nil, err
+	}
+	if !r.IsOver() {
+		return nil, rpc.Errorf(rpc.ErrInvalid, "allocation %s is not terminal, only what has ended can be collected", q.AllocID)
+	}
+	return &rpc.Empty{}, n.remove(ctx, r)
+}
+
+// nodeGC removes what every ended allocation left.
+func (n *Node) nodeGC(ctx context.Context, _ *rpc.Empty) (*rpc.Empty, error) {
+	n.collectAll(ctx, n.overNow())
+	return &rpc.Empty{}, nil
+}
+
+func (n *Node) tree(id string) (fsapi.Tree, error) {
+	r, err := n.find(id)
+	if err != nil {
+		return fsapi.Tree{}, err
+	}
+	return fsapi.New(r.Dir().Root()), nil
+}
+
+func (n *Node) fsList(_ context.Context, q *rpc.FSRequest) (*rpc.FSListResponse, error) {
+	t, err := n.tree(q.AllocID)
+	if err != nil {
+		return nil, err
+	}
+	files, err := t.List(q.Path)
+	return &rpc.FSListResponse{Files: files}, err
+}
+
+func (n *Node) fsStat(_ context.Context, q *rpc.FSRequest) (*rpc.FSFileInfo, error) {
+	t, err := n.tree(q.AllocID)
+	if err != nil {
+		return nil, err
+	}
+	return t.Stat(q.Path)
+}
+
+func (n *Node) fsRead(ctx context.Context, q *rpc.FSReadRequest, send func(*rpc.FSChunk) error) error {
+	t, err := n.tree(q.AllocID)
+	if err != nil {
+		return err
+	}
+	p := newPulse(ctx, q.Follow, send)
+	defer p.stop()
+	return t.Read(ctx, q, p.send)
+}
+
+func (n *Node) taskLogs(ctx context.Context, q *rpc.TaskLogsRequest, send func(*rpc.FSChunk) error) error {
+	r, err := n.find(q.AllocID)
+	if err != nil {
+		return err
+	}
+	origin, err := fsapi.Origin(q.Origin)
+	switch {
+	case err != nil:
+		return err
+	case q.Type != "stdout" && q.Type != "stderr":
+		return rpc.Errorf(rpc.ErrInvalid, "invalid log type %q: must be stdout or stderr", q.Type)
+	case q.Offset < 0:
+		return rpc.Errorf(rpc.ErrInvalid, "offset must not be negative")
+	}
+	t := r.Task(q.Task)
+	if t == nil {
+		return rpc.Errorf(rpc.ErrInvalid, "unknown task name %q", q.Task)
+	}
+	if t.State().StartedAt.IsZero() {
+		return rpc.Errorf(rpc.ErrNotFound, "task %q not started yet. No logs available", q.Task)
+	}
+	p := newPulse(ctx, q.Follow, send)
+	defer p.stop()
+	reader := tasklog.NewReader(r.Dir().Logs(), q.Task+"."+q.Type)
+	return reader.Read(ctx, tasklog.ReadOptions{Origin: origin, Offset: q.Offset, Follow: q.Follow, Done: t.Ended()}, func(c tasklog.Chunk) error {
+		return p.send(&rpc.FSChunk{Offset: c.Offset, Data: c.Data, File: c.File, FileEvent: string(c.Event)})
+	})
+}
+
+func (n *Node) pluginList(context.Context, *rpc.Empty) (*rpc.PluginListResponse, error) {
+	p, _ := n.cfg.Plugins.Plugins()
+	return &rpc.PluginListResponse{Plugins: p.Plugins}, nil
+}
+
+func (n *Node) pluginLogs(ctx context.Context, q *rpc.PluginLogsRequest, send func(*rpc.FSChunk) error) error {
+	p := newPulse(ctx, q.Follow, send)
+	defer p.stop()
+	return n.cfg.Plugins.Logs(ctx, q.Plugin, q.Follow, func(line []byte) error {
+		return p.send(&rpc.FSChunk{Data: append(line[:len(line):len(line)], '\n'), File: q.Plugin})
+	})
+}
+
+func (n *Node) nodeMeta(_ context.Context, q *rpc.NodeMetaRequest) (*rpc.NodeMetaResponse, error) {
+	if q.Meta != nil {
+		if err := n.self.setMeta(q.Meta); err != nil {
+			return nil, err
+		}
+	}
+	n.self.mu.Lock()
+	defer n.self.mu.Unlock()
+	return &rpc.NodeMetaResponse{Meta: n.self.meta(), Dynamic: maps.Clone(n.self.dynamic), Static: maps.Clone(n.cfg.Meta)}, nil
+}
+
+var _ allocrunner.Catalog = (*updates)(nil)
