@@ -78,6 +78,10 @@ func (c *collector) serve(h *held, now time.Time) {
 		c.finishIfDrained(h, 0)
 		return
 	}
+	if h.dropping && now.Before(h.retryAt) && h.closing == nil {
+		c.discard(h, h.pump.reason, now) // a file that could just not be written is not tried for every line
+		return
+	}
 	lost := h.pump.lost
 	moved, err := h.pump.run(turnBytes, h.closing != nil)
 	c.moved += moved
@@ -105,14 +109,20 @@ func (c *collector) stall(h *held, cause error, now time.Time) int64 {
 	if now.Sub(h.stalled) < c.stallLimit {
 		return 0
 	}
-	n, err := h.pump.drop(reasonOf(cause))
-	if err != nil {
-		c.publish(Event{Time: now, Kind: EventError, StreamID: h.rec.Stream.ID, Message: fmt.Sprintf("drop bytes: %v", err)})
-	}
+	n := c.discard(h, reasonOf(cause), now)
 	if !h.dropping {
 		h.dropping = true
 		c.publish(Event{Time: now, Kind: EventDropping, StreamID: h.rec.Stream.ID, Bytes: h.pump.lost,
 			Message: fmt.Sprintf("dropping bytes, the log could not be written for %s: %v", c.stallLimit, cause)})
+	}
+	return n
+}
+
+// discard drops what waits in the stream's pipe and returns how many bytes that were.
+func (c *collector) discard(h *held, reason string, now time.Time) int64 {
+	n, err := h.pump.drop(reason)
+	if err != nil {
+		c.publish(Event{Time: now, Kind: EventError, StreamID: h.rec.Stream.ID, Message: fmt.Sprintf("drop bytes: %v", err)})
 	}
 	return n
 }

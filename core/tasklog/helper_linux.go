@@ -1,8 +1,10 @@
 package tasklog
 
 import (
+	"fmt"
 	"os"
 	"runtime/debug"
+	"strings"
 
 	"golang.org/x/sys/unix"
 )
@@ -18,6 +20,23 @@ func beHelper() {
 	}
 	debug.SetGCPercent(25)
 	debug.FreeOSMemory()
+	forgetText()
+}
+
+// forgetText drops this process's mapping of code pages that were only needed to get started, which is most of a large binary. The
+// kernel keeps the pages in its cache and maps again what is used. Only mappings that nobody can have written to are touched.
+func forgetText() {
+	maps, err := os.ReadFile("/proc/self/maps")
+	if err != nil {
+		return
+	}
+	for line := range strings.Lines(string(maps)) {
+		var from, to uintptr
+		var perms string
+		if _, err := fmt.Sscanf(line, "%x-%x %s", &from, &to, &perms); err == nil && perms == "r-xp" && strings.Contains(line, "/") {
+			unix.Syscall(unix.SYS_MADVISE, from, to-from, unix.MADV_DONTNEED)
+		}
+	}
 }
 
 // releaseStdout closes the pipe that is our stdout and keeps its number taken.
