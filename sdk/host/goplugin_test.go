@@ -15,7 +15,9 @@ import (
 )
 
 // connPlugin gives a test the bare connection of go-plugin's own client.
-type connPlugin struct{ goplugin.NetRPCUnsupportedPlugin }
+type connPlugin struct {
+	goplugin.NetRPCUnsupportedPlugin
+}
 
 func (connPlugin) GRPCServer(*goplugin.GRPCBroker, *grpc.Server) error { return nil }
 func (connPlugin) GRPCClient(_ context.Context, _ *goplugin.GRPCBroker, conn *grpc.ClientConn) (any, error) {

@@ -185,7 +185,7 @@ func TestLaunchWithoutCookieExplains(t *testing.T) {
 	cmd.Env = append(os.Environ(), config.Env...)
 	out, err := cmd.CombinedOutput()
 	var exit *exec.ExitError
-	if !errors.As(err, &exit) || exit.ExitCode() != 1 || !strings.Contains(string(out), "This binary is a plugin") {
+	if !errors.As(err, &exit) || exit.ExitCode() != 1 || !strings.Contains(string(out), "is a plugin: an agent launches it") {
 		t.Errorf("got %v: %s", err, out)
 	}
 }

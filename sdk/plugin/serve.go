@@ -3,12 +3,18 @@ package plugin
 import (
 	"context"
 	"errors"
+	"fmt"
+	"net"
 	"os"
+	"os/signal"
 	"sync"
 
-	"github.com/hashicorp/go-hclog"
-	goplugin "github.com/hashicorp/go-plugin"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/health"
+	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/protobuf/types/known/emptypb"
+
+	gopluginv1 "github.com/droverhq/drover/sdk/proto/goplugin/v1"
 )
 
 // maxMessage bounds a request: task configs and handles of hosts that do not keep to the contract's 4 MiB.
@@ -20,17 +26,27 @@ const maxMessage = 64 << 20
 //
 // SIGINT is ignored: a Ctrl-C in a terminal is meant for the host. SIGTERM ends the process at once. A host that dies
 // leaves the plugin running and serving the next one; a broken stderr does not end it either. After the handshake
-// everything printed to os.Stdout and os.Stderr goes to the stderr that the process started with.
+// everything printed to os.Stdout goes to stderr.
+//
+// The protocol is that of hashicorp/go-plugin, whose own client loads what is served here (a test keeps it so). Its
+// library is not used: it links net/rpc and html/template, a third of a small plugin's memory.
 func Serve(p Plugin) {
+	if os.Getenv(CookieKey) != CookieValue {
+		fmt.Fprintf(os.Stderr, "%s is a plugin: an agent launches it. Put it into the agent's plugin_dir.\n", os.Args[0])
+		os.Exit(1)
+	}
 	surviveBrokenPipes()
-	logger := NewLogger(p.Info().Name)
-	defer p.Close()
-	goplugin.Serve(&goplugin.ServeConfig{
-		HandshakeConfig: handshake(),
-		Plugins:         pluginSet(p),
-		GRPCServer:      grpcServer(restoreOutput(os.Stderr)),
-		Logger:          quiet(logger),
-	})
+	signal.Notify(make(chan os.Signal, 1), os.Interrupt)
+	l, err := listen()
+	if err != nil {
+		NewLogger(p.Info().Name).Error("cannot serve the plugin", "error", err)
+		os.Exit(1)
+	}
+	s := newServer(p)
+	fmt.Printf("%d|%d|%s|%s|grpc|\n", CoreVersion, AppVersion, l.Addr().Network(), l.Addr())
+	// Nobody reads stdout from here on, and a full pipe would block whoever prints.
+	os.Stdout = os.Stderr
+	s.serve(context.Background(), l)
 }
 
 // Served is a plugin that ServeTest serves.
@@ -40,90 +56,77 @@ type Served struct {
 	Done <-chan struct{}
 }
 
-// ServeTest serves a plugin from this process until ctx ends, with everything as in Serve but the handshake line.
+// ServeTest serves a plugin from this process until ctx ends or a host asks it to, with everything as in Serve but what
+// concerns the process.
 func ServeTest(ctx context.Context, p Plugin) (*Served, error) {
-	reattach := make(chan *goplugin.ReattachConfig, 1)
-	stopped := make(chan struct{})
+	l, err := listen()
+	if err != nil {
+		return nil, fmt.Errorf("serve plugin: %w", err)
+	}
 	done := make(chan struct{})
+	s := newServer(p)
 	go func() {
 		defer close(done)
-		defer p.Close()
-		goplugin.Serve(&goplugin.ServeConfig{
-			HandshakeConfig: handshake(),
-			Plugins:         pluginSet(p),
-			GRPCServer:      grpcServer(nil),
-			Logger:          hclog.NewNullLogger(),
-			Test:            &goplugin.ServeTestConfig{Context: ctx, ReattachConfigCh: reattach, CloseCh: stopped},
-		})
+		s.serve(ctx, l)
 	}()
-	select {
-	case r := <-reattach:
-		return &Served{Network: r.Addr.Network(), Addr: r.Addr.String(), Done: done}, nil
-	case <-stopped:
-		return nil, errors.New("serve plugin: it ended before it listened")
+	return &Served{Network: l.Addr().Network(), Addr: l.Addr().String(), Done: done}, nil
+}
+
+// server is a plugin's gRPC server with everything that hosts of go-plugin's protocol look for.
+type server struct {
+	plugin Plugin
+	grpc   *grpc.Server
+	asked  chan struct{} // closed when a host asks the process to end
+	once   sync.Once
+}
+
+var _ gopluginv1.Server = (*server)(nil)
+
+func newServer(p Plugin) *server {
+	s := &server{plugin: p, grpc: grpc.NewServer(grpc.MaxRecvMsgSize(maxMessage)), asked: make(chan struct{})}
+	h := health.NewServer()
+	h.SetServingStatus(gopluginv1.HealthService, healthv1.HealthCheckResponse_SERVING)
+	healthv1.RegisterHealthServer(s.grpc, h)
+	gopluginv1.RegisterServer(s.grpc, s)
+	registerBase(s.grpc, p)
+	p.Register(s.grpc)
+	return s
+}
+
+// serve answers until ctx ends or a host asks for the end. It closes the listener, which removes its socket.
+func (s *server) serve(ctx context.Context, l net.Listener) {
+	stopped := make(chan struct{})
+	go func() {
+		defer close(stopped)
+		select {
+		case <-ctx.Done():
+		case <-s.asked:
+		}
+		s.grpc.Stop()
+	}()
+	if err := s.grpc.Serve(l); err != nil && !errors.Is(err, grpc.ErrServerStopped) {
+		s.stop()
 	}
+	<-stopped
+	s.plugin.Close()
 }
 
-func handshake() goplugin.HandshakeConfig {
-	return goplugin.HandshakeConfig{ProtocolVersion: AppVersion, MagicCookieKey: CookieKey, MagicCookieValue: CookieValue}
+func (s *server) stop() { s.once.Do(func() { close(s.asked) }) }
+
+// Shutdown ends the process. The answer may be lost on the way: hosts judge by the process.
+func (s *server) Shutdown(context.Context, *emptypb.Empty) (*emptypb.Empty, error) {
+	s.stop()
+	return &emptypb.Empty{}, nil
 }
 
-func pluginSet(p Plugin) goplugin.PluginSet {
-	return goplugin.PluginSet{
-		"base":                 &glue{register: func(s *grpc.Server) { registerBase(s, p) }},
-		p.Info().Type.String(): &glue{register: func(s *grpc.Server) { p.Register(s) }},
-	}
-}
-
-// glue hands go-plugin a set of services.
-type glue struct {
-	goplugin.NetRPCUnsupportedPlugin
-	register func(*grpc.Server)
-}
-
-var _ goplugin.GRPCPlugin = (*glue)(nil)
-
-func (g *glue) GRPCServer(_ *goplugin.GRPCBroker, s *grpc.Server) error {
-	g.register(s)
+// StartStream is open as long as the host wants: no contract here needs more connections.
+func (s *server) StartStream(stream grpc.BidiStreamingServer[gopluginv1.ConnInfo, gopluginv1.ConnInfo]) error {
+	<-stream.Context().Done()
 	return nil
 }
 
-func (g *glue) GRPCClient(context.Context, *goplugin.GRPCBroker, *grpc.ClientConn) (any, error) {
-	return nil, errors.New("this side only serves; use package host")
-}
-
-// grpcServer makes the server; onCall runs before the first call is answered.
-func grpcServer(onCall func()) func([]grpc.ServerOption) *grpc.Server {
-	var once sync.Once
-	called := func() {
-		if onCall != nil {
-			once.Do(onCall)
-		}
-	}
-	return func(opts []grpc.ServerOption) *grpc.Server {
-		return grpc.NewServer(append(opts,
-			grpc.MaxRecvMsgSize(maxMessage),
-			grpc.UnaryInterceptor(func(ctx context.Context, req any, _ *grpc.UnaryServerInfo, next grpc.UnaryHandler) (any, error) {
-				called()
-				return next(ctx, req)
-			}),
-			grpc.StreamInterceptor(func(srv any, stream grpc.ServerStream, _ *grpc.StreamServerInfo, next grpc.StreamHandler) error {
-				called()
-				return next(srv, stream)
-			}),
-		)...)
-	}
-}
-
-// restoreOutput undoes go-plugin's redirection of the process' output into pipes that only a host drains: without a host
-// a plugin that prints would sooner or later block. go-plugin sets the pipes before it accepts the first call.
-func restoreOutput(stderr *os.File) func() {
-	return func() { os.Stdout, os.Stderr = stderr, stderr }
-}
-
-// quiet leaves out go-plugin's own trace of interrupts and addresses.
-func quiet(l hclog.Logger) hclog.Logger {
-	l = l.Named("plugin")
-	l.SetLevel(hclog.Info)
-	return l
+// StreamStdio is open as long as the host wants and silent: what the plugin prints goes to its stderr.
+func (s *server) StreamStdio(_ *emptypb.Empty, stream grpc.ServerStreamingServer[gopluginv1.StdioData]) error {
+	<-stream.Context().Done()
+	return nil
 }
