@@ -83,9 +83,3 @@ func firstLine(r io.Reader) (string, error) {
 	}
 	return "", fmt.Errorf("it printed %d bytes without a line end where its introduction belongs: %.60q...", maxIntroduction, line.String())
 }
-
-// drain reads and drops until the plugin's end is closed.
-func drain(f *os.File) {
-	_, _ = io.Copy(io.Discard, f)
-	f.Close()
-}

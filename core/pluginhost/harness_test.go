@@ -70,8 +70,12 @@ func roomConfig(dir string) Config {
 	}
 }
 
-// audit ends and reports what plugins are left, by the room that is in their environment.
+// audit ends and reports what processes are left, by the room that is in their environment. The log collector ends by
+// itself when its client is gone.
 func (r *room) audit() {
+	for late := time.Now().Add(10 * time.Second); len(r.processes()) > 0 && time.Now().Before(late); {
+		time.Sleep(20 * time.Millisecond)
+	}
 	for _, pid := range r.processes() {
 		r.t.Errorf("pid %d is left", pid)
 		syscall.Kill(pid, syscall.SIGKILL)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -59,7 +60,7 @@ func (g *generation) launch(ctx context.Context, block Block) (_ *connection, er
 		killed := proc.Kill()
 		return nil, errors.Join(err, killed)
 	}
-	g.handOverStdout(ctx, con)
+	g.handOverStdout(ctx, con, c)
 	return c, nil
 }
 
@@ -140,12 +141,19 @@ func (g *generation) reach(ctx context.Context, proc *process.Process, rec Recor
 }
 
 // handOverStdout gives what the plugin prints from now on to the collector, so that it never blocks on a full pipe.
-func (g *generation) handOverStdout(ctx context.Context, con *console) {
+func (g *generation) handOverStdout(ctx context.Context, con *console, c *connection) {
+	if collector := g.family.host.config.Collector; collector != nil {
+		// The stream of the process before this one; if there was none that is fine.
+		if err := collector.CloseStream(ctx, g.stdoutStream()); err != nil {
+			g.log.Warn("stdout of the plugin's earlier process is not closed", "error", err)
+		}
+	}
 	if con.fifo != "" && g.collectStdout(ctx, con.fifo) {
 		con.introduction.Close()
 		return
 	}
-	go drain(con.introduction)
+	c.drained = con.introduction
+	go func() { _, _ = io.Copy(io.Discard, con.introduction) }() // until it is closed with the connection
 }
 
 func (g *generation) collectStdout(ctx context.Context, fifo string) bool {

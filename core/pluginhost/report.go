@@ -3,6 +3,7 @@ package pluginhost
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/hashicorp/go-hclog"
 
@@ -23,10 +24,18 @@ func (h *Host) report(g *generation, text string) {
 	h.emit(nodeEvent(subsystem, subject+" "+text, details))
 }
 
+// relogGap bounds what one plugin can put into the agent's log: a line per gap, after a burst. What comes faster is
+// repeated later; the plugin's own log has it at once.
+const (
+	relogGap   = time.Millisecond
+	relogBurst = 1000 // lines
+)
+
 // relog repeats in the agent's log what the family's processes write to stderr, at the level they gave it.
 func (f *family) relog(ctx context.Context) {
 	log := f.host.log.Named(f.name())
 	var lines tasklog.PluginLines
+	burst, since := 0, time.Now()
 	err := f.logs().FollowLines(ctx, tasklog.ReadOptions{Origin: tasklog.OriginEnd, Follow: true}, func(l tasklog.Line) error {
 		p := lines.Parse(l.Text)
 		if p.Level == hclog.NoLevel {
@@ -37,7 +46,12 @@ func (f *family) relog(ctx context.Context) {
 			fields = append([]any{"module", p.Module}, fields...)
 		}
 		log.Log(p.Level, p.Message, fields...)
-		return nil
+		if burst++; burst < relogBurst {
+			return nil
+		}
+		wait := relogBurst*relogGap - time.Since(since)
+		burst, since = 0, time.Now().Add(max(0, wait))
+		return pause(ctx, wait)
 	})
 	if err != nil && ctx.Err() == nil {
 		f.host.log.Warn("plugin's stderr is not repeated here", "file", f.file, "error", err)

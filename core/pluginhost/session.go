@@ -23,12 +23,21 @@ type connection struct {
 	proc          *process.Process
 	client        *host.Client
 	network, addr string
-	stdout        string // FIFO
+	stdout        string   // FIFO
+	drained       *os.File // our end of its stdout, if nobody else reads it
 	reattached    bool
 }
 
-func (c *connection) destroy() error {
+// close ends our side.
+func (c *connection) close() {
 	c.client.Close()
+	if c.drained != nil {
+		c.drained.Close()
+	}
+}
+
+func (c *connection) destroy() error {
+	c.close()
 	err := c.proc.Kill()
 	c.removeSocket()
 	return err
@@ -67,7 +76,7 @@ func (s *session) release() {
 	s.once.Do(func() {
 		s.cancel()
 		close(s.gone)
-		s.client.Close()
+		s.close()
 	})
 	s.loops.Wait()
 }
@@ -102,7 +111,7 @@ func (g *generation) establish(ctx context.Context, c *connection, block Block) 
 		switch {
 		case err == nil:
 		case c.reattached && g.stopping():
-			c.client.Close() // the next agent will try
+			c.close() // the next agent will try
 		default:
 			err = errors.Join(err, c.destroy())
 		}

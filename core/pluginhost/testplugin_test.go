@@ -49,6 +49,7 @@ func wail(text string) {
 type testDriver struct {
 	mu      sync.Mutex
 	configs int
+	looks   int
 	config  testPluginConfig
 	tasks   map[string]chan struct{}
 }
@@ -84,10 +85,25 @@ func (d *testDriver) configure(_ context.Context, c *driver.Configuration[testPl
 	return nil
 }
 
+func (d *testDriver) FingerprintInterval() time.Duration {
+	if os.Getenv("T_FLOOD") != "" {
+		return time.Millisecond
+	}
+	return 30 * time.Second
+}
+
 func (d *testDriver) Fingerprint(context.Context) (*driver.Fingerprint, error) {
+	if os.Getenv("T_HANG") == "Fingerprint" {
+		select {}
+	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return &driver.Fingerprint{Health: driver.Healthy, Attributes: map[string]attribute.Value{
+	d.looks++
+	health := driver.Healthy
+	if os.Getenv("T_FLOOD") != "" && d.looks%2 == 0 {
+		health = driver.Unhealthy
+	}
+	return &driver.Fingerprint{Health: health, Attributes: map[string]attribute.Value{
 		"driver.test.configs": attribute.Int(int64(d.configs), ""),
 		"driver.test.mood":    attribute.Text(d.config.Mood),
 		"driver.test.args":    attribute.Text(strings.Join(os.Args[1:], " ")),
@@ -109,6 +125,14 @@ func (d *testDriver) Start(_ context.Context, req *driver.StartRequest[testTaskC
 		return nil, driver.Recoverable(errors.New("told to fail"))
 	}
 	d.add(req.Task.ID)
+	if os.Getenv("T_FLOOD") != "" {
+		go func() {
+			for i := 0; ; i++ {
+				req.Emit(strings.Repeat("flood ", 1000), nil)
+				fmt.Fprintln(os.Stderr, "flood", i)
+			}
+		}()
+	}
 	for i := range req.Config.Events {
 		req.Emit(fmt.Sprintf("event %d", i), nil)
 	}

@@ -92,12 +92,18 @@ type Limits struct {
 	FirstFingerprint time.Duration
 	// StableAfter is the uptime after which earlier crashes no longer count. Default 1 min.
 	StableAfter time.Duration
+	// Trust is how long a plugin that died at least CrashLoop times in a row must stay healthy before it is shown so
+	// again. Default 30 s.
+	Trust time.Duration
 	// Relaunch is the wait before the n-th relaunch in a row of a process that had been up; the last entry repeats.
 	// Default 0, 100 ms, 300 ms, 1 s, 2 s, 5 s, 10 s, 30 s, 1 min.
 	Relaunch []time.Duration
 	// Retry is the same for a generation that has never been up. Default 2 s, 10 s, 30 s, 2 min, 5 min.
 	Retry []time.Duration
 }
+
+// CrashLoop is how many deaths in a row, without a stable time between them, make a crash loop.
+const CrashLoop = 5
 
 // WithDefaults fills what is zero.
 func (l Limits) WithDefaults() Limits {
@@ -109,6 +115,7 @@ func (l Limits) WithDefaults() Limits {
 	set(&l.HoldDown, 10*time.Second)
 	set(&l.FirstFingerprint, 30*time.Second)
 	set(&l.StableAfter, time.Minute)
+	set(&l.Trust, 30*time.Second)
 	if l.Relaunch == nil {
 		l.Relaunch = []time.Duration{0, 100 * time.Millisecond, 300 * time.Millisecond, time.Second, 2 * time.Second,
 			5 * time.Second, 10 * time.Second, 30 * time.Second, time.Minute}
@@ -147,6 +154,7 @@ type Generation struct {
 	words     string    // its description, or why there is none
 	RetryAt   time.Time // when to start again; zero = not planned
 	worseAt   time.Time // when the hold-down ends; zero = nothing is held back
+	betterAt  time.Time // when a crash-looping plugin is trusted again; zero = nothing is held back
 	overdueAt time.Time // when the first fingerprint is overdue; zero = it came
 }
 
@@ -164,7 +172,7 @@ func (g *Generation) Final() bool {
 // Deadline is when a Tick is due; zero = none.
 func (g *Generation) Deadline() time.Time {
 	var first time.Time
-	for _, t := range []time.Time{g.RetryAt, g.worseAt, g.overdueAt} {
+	for _, t := range []time.Time{g.RetryAt, g.worseAt, g.betterAt, g.overdueAt} {
 		if !t.IsZero() && (first.IsZero() || t.Before(first)) {
 			first = t
 		}

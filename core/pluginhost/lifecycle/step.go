@@ -168,12 +168,24 @@ func (s *step) health(e Event) {
 	s.g.healthy, s.g.detected, s.g.words, s.g.heard = e.Healthy && e.Detected, e.Detected, e.Reason, true
 	s.g.overdueAt = time.Time{}
 	if s.g.healthy {
-		s.g.worseAt = time.Time{}
-		s.show(Shown{Known: true, Detected: true, Healthy: true, Description: e.Reason})
+		s.better(e.Reason)
 	} else {
 		s.worse(e.Detected, e.Reason)
 	}
 	s.settle()
+}
+
+// better shows that all is well: at once, unless it is shown unhealthy because it keeps dying.
+func (s *step) better(words string) {
+	s.g.worseAt = time.Time{}
+	trusted := s.g.UpSince.Add(s.limits.Trust)
+	if s.g.Shown.Known && !s.g.Shown.Healthy && s.g.Failures >= CrashLoop && s.now.Before(trusted) {
+		s.g.betterAt = trusted
+		s.g.Shown.Description = fmt.Sprintf("it died %d times in a row and must stay up for %s", s.g.Failures, s.limits.Trust)
+		return
+	}
+	s.g.betterAt = time.Time{}
+	s.show(Shown{Known: true, Detected: true, Healthy: true, Description: words})
 }
 
 func (s *step) lost(reason string) {
@@ -187,6 +199,7 @@ func (s *step) lost(reason string) {
 // worse shows a worse health: at once if it was not good before, after the hold-down otherwise.
 func (s *step) worse(detected bool, words string) {
 	s.g.words, s.g.detected, s.g.healthy = words, detected, false
+	s.g.betterAt = time.Time{}
 	switch {
 	case !s.g.Shown.Known && !s.g.WasUp:
 		// Nothing was ever shown and nothing is known yet.
@@ -266,7 +279,7 @@ func (s *step) restart(reason string) {
 	case !s.g.UpSince.IsZero():
 		s.do(DoStop)
 	}
-	s.g.UpSince, s.g.overdueAt, s.g.RetryAt = time.Time{}, time.Time{}, time.Time{}
+	s.g.UpSince, s.g.overdueAt, s.g.RetryAt, s.g.betterAt = time.Time{}, time.Time{}, time.Time{}, time.Time{}
 	s.g.heard, s.g.Failures = false, 0
 	if s.g.Shown.Healthy && s.g.worseAt.IsZero() {
 		s.g.worseAt = s.now.Add(s.limits.HoldDown)
@@ -282,7 +295,8 @@ func (s *step) restart(reason string) {
 func (s *step) retire() {
 	up := !s.g.UpSince.IsZero()
 	s.g.State, s.g.Reason = Retired, s.g.Leaving
-	s.g.UpSince, s.g.RetryAt, s.g.worseAt, s.g.overdueAt = time.Time{}, time.Time{}, time.Time{}, time.Time{}
+	s.g.UpSince, s.g.RetryAt, s.g.overdueAt = time.Time{}, time.Time{}, time.Time{}
+	s.g.worseAt, s.g.betterAt = time.Time{}, time.Time{}
 	s.g.Shown = Shown{Known: s.g.Shown.Known, Description: s.g.Leaving}
 	if up {
 		s.do(DoStop)
@@ -300,6 +314,9 @@ func (s *step) tick() {
 	if due(s.g.worseAt) {
 		s.g.worseAt = time.Time{}
 		s.show(Shown{Known: true, Detected: s.g.detected, Description: s.g.words})
+	}
+	if due(s.g.betterAt) {
+		s.better(s.g.words)
 	}
 	if due(s.g.RetryAt) {
 		s.g.RetryAt = time.Time{}
