@@ -24,12 +24,10 @@ func FromJSON(body []byte) (job *model.Job, warnings []string, err error) {
 	return f.Job, f.Warnings, nil
 }
 
-// ParseJSON is FromJSON for a file: errors name it. maxSize is in bytes, 0 = DefaultMaxSize.
+// ParseJSON is FromJSON for a file: errors name it. maxSize is in bytes and bounds the job, not what lies beside it in
+// an API body; 0 = DefaultMaxSize.
 func ParseJSON(filename string, body []byte, maxSize int) (*File, error) {
-	if err := checkSize(orName(filename), body, maxSize); err != nil {
-		return nil, err
-	}
-	v, err := decodeJSON(filename, body)
+	v, err := unwrap(filename, body, maxSize)
 	if err != nil {
 		return nil, err
 	}
@@ -44,6 +42,26 @@ func ParseJSON(filename string, body []byte, maxSize int) (*File, error) {
 		return nil, Diagnostics{{File: filename, Message: err.Error()}}
 	}
 	return &File{Job: job, Warnings: j.diags.Warnings(), written: written}, nil
+}
+
+// unwrap decodes the job in the body, which is the value of the key Job or, without that, the body itself.
+func unwrap(filename string, body []byte, maxSize int) (any, error) {
+	var envelope map[string]json.RawMessage
+	if json.Unmarshal(body, &envelope) == nil {
+		for k, inner := range envelope {
+			if strings.EqualFold(k, "Job") {
+				body = inner
+				break
+			}
+		}
+	}
+	if err := checkSize(orName(filename), body, maxSize); err != nil {
+		return nil, err
+	}
+	if err := checkJSONNesting(orName(filename), body); err != nil {
+		return nil, err
+	}
+	return decodeJSON(filename, body)
 }
 
 func orName(filename string) string {
@@ -93,22 +111,11 @@ func (j *jsonReader) fail(path, format string, args ...any) {
 	}
 }
 
-// job unwraps {"Job": ...} and reads the job.
 func (j *jsonReader) job(v any) tree {
 	m, ok := v.(map[string]any)
 	if !ok {
 		j.fail("Job", "expected an object, got %s", describeJSON(v))
 		return nil
-	}
-	for k, inner := range m {
-		if !strings.EqualFold(k, "Job") {
-			continue
-		}
-		if m, ok = inner.(map[string]any); !ok {
-			j.fail("Job", "expected an object, got %s", describeJSON(inner))
-			return nil
-		}
-		break
 	}
 	return j.block(grammar(), m, "Job")
 }

@@ -95,6 +95,17 @@ func atLeast[N interface{ ~int | ~int64 }](c *checker, w where, field string, va
 	}
 }
 
+// maxAmount is the largest amount of MHz, MB or files that may be asked for: sums of such amounts stay far from
+// overflowing.
+const maxAmount = 1<<31 - 1
+
+// atMost refuses amounts above a bound.
+func (c *checker) atMost(w where, field string, value, bound int) {
+	if value > bound {
+		c.fail(w, "%s must be at most %d, got %d", field, bound, value)
+	}
+}
+
 func orList(items []string) string {
 	quoted := make([]string, len(items))
 	for i, s := range items {

@@ -59,6 +59,7 @@ func (c *checker) checkDisk(w where, g *TaskGroup) {
 		return
 	}
 	size := g.EphemeralDisk.SizeMB
+	c.atMost(w, "size", size, maxAmount)
 	if size < 10 {
 		c.fail(w, "size must be at least 10 MB, got %d", size)
 	}

@@ -31,6 +31,8 @@ func (c *checker) checkTask(w where, g *TaskGroup, t *Task) {
 	} else {
 		atLeast(c, w.in("logs"), "max_files", l.MaxFiles, 1)
 		atLeast(c, w.in("logs"), "max_file_size", l.MaxFileSizeMB, 1)
+		c.atMost(w.in("logs"), "max_files", l.MaxFiles, maxAmount)
+		c.atMost(w.in("logs"), "max_file_size", l.MaxFileSizeMB, maxAmount)
 	}
 	if t.Lifecycle != nil {
 		c.oneOf(w.in("lifecycle"), "hook", t.Lifecycle.Hook, LifecyclePrestart, LifecyclePoststart, LifecyclePoststop)
@@ -70,6 +72,10 @@ func (c *checker) checkResources(w where, r *Resources) {
 		return
 	}
 	atLeast(c, w, "cores", r.Cores, 0)
+	c.atMost(w, "cores", r.Cores, maxAmount)
+	c.atMost(w, "cpu", r.CPU, maxAmount)
+	c.atMost(w, "memory", r.MemoryMB, maxAmount)
+	c.atMost(w, "memory_max", r.MemoryMaxMB, maxAmount)
 	switch {
 	case r.Cores > 0 && r.CPU > 0:
 		c.fail(w, "cpu and cores exclude each other")
