@@ -10,8 +10,7 @@ import (
 )
 
 func agentCommands(a *app) []*cobra.Command {
-	agent := &cobra.Command{Use: "agent", Short: "Run an agent: server, node or both", DisableFlagParsing: true,
-		Annotations: map[string]string{passthrough: "yes"}}
+	agent := &cobra.Command{Use: "agent", Short: "Run an agent: server, node or both", DisableFlagParsing: true}
 	agent.RunE = func(cmd *cobra.Command, args []string) error {
 		if code := a.Agent(cmd.Context(), args, a.Stdout, a.Stderr); code != 0 {
 			return &exitError{code: code}

@@ -140,7 +140,9 @@ func normalize(root *cobra.Command, args []string) ([]string, error) {
 		}
 		if !strings.HasPrefix(arg, "-") || arg == "-" {
 			if sub := child(cmd, arg); sub != nil && positional == 0 {
-				cmd = sub
+				if cmd = sub; cmd.DisableFlagParsing { // it reads its arguments itself
+					return append(out, args[i:]...), nil
+				}
 			} else {
 				positional++
 				if cmd.Annotations[passthrough] != "" {
