@@ -18,7 +18,7 @@ type sets struct {
 	failedLater   []delayed           // to be replaced later; they are in keep as well
 	disconnecting []*model.Allocation // run on a node that has just been cut off
 	unknown       []*model.Allocation // on a node that is cut off, their replacement is in keep
-	ignored       int
+	ignored       int                 // ended batch instances of older versions
 }
 
 // delayed is a failed allocation and when it is to be replaced.
@@ -119,8 +119,6 @@ func (in *Input) classifyStopped(s *sets, g *model.TaskGroup, a *model.Allocatio
 		s.keep = append(s.keep, a)
 	case a.ClientStatus == model.AllocClientLost && a.NextAllocation == "" && in.Now.Before(lostSince(a).Add(stopDelay(g))):
 		s.lostLater = append(s.lostLater, a)
-	default:
-		s.ignored++
 	}
 }
 
@@ -136,8 +134,7 @@ func succeeded(a *model.Allocation) bool {
 
 func (in *Input) classifyEnded(s *sets, g *model.TaskGroup, a *model.Allocation, batch bool, d *model.Deployment) {
 	switch {
-	case a.NextAllocation != "":
-		s.ignored++
+	case a.NextAllocation != "": // replaced
 	case a.ClientStatus == model.AllocClientFailed:
 		switch when, at := in.reschedule(a, g.ReschedulePolicy, d); when {
 		case now:
@@ -150,8 +147,6 @@ func (in *Input) classifyEnded(s *sets, g *model.TaskGroup, a *model.Allocation,
 		}
 	case batch && a.ClientStatus == model.AllocClientComplete:
 		s.keep = append(s.keep, a)
-	default:
-		s.ignored++
 	}
 }
 
