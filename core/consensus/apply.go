@@ -29,6 +29,7 @@ func (*Namespaces) entryType() Type         { return typeNamespaces }
 func (*NodePools) entryType() Type          { return typeNodePools }
 func (*DeleteServices) entryType() Type     { return typeDeleteServices }
 func (*ReconcileSummaries) entryType() Type { return typeReconcileSummaries }
+func (*SkipLaunch) entryType() Type         { return typeSkipLaunch }
 
 func (*RegisterJob) kind() string        { return "JobRegistered" }
 func (*DeregisterJob) kind() string      { return "JobDeregistered" }
@@ -53,6 +54,7 @@ func (*Namespaces) kind() string         { return "" }
 func (*NodePools) kind() string          { return "NodePoolDeleted" }
 func (*DeleteServices) kind() string     { return "ServiceDeregistration" }
 func (*ReconcileSummaries) kind() string { return "" }
+func (*SkipLaunch) kind() string         { return "" }
 
 func (e *RegisterJob) apply(tx *state.Txn) (any, error) {
 	old := tx.Job(e.Job.Namespace, e.Job.ID)
@@ -448,5 +450,12 @@ func (e *DeleteServices) apply(tx *state.Txn) (any, error) {
 
 func (e *ReconcileSummaries) apply(tx *state.Txn) (any, error) {
 	tx.ReconcileSummaries()
+	return nil, nil
+}
+
+func (e *SkipLaunch) apply(tx *state.Txn) (any, error) {
+	if tx.Job(e.Namespace, e.JobID) != nil {
+		tx.SetPeriodicLaunch(e.Namespace, e.JobID, e.Launch)
+	}
 	return nil, nil
 }

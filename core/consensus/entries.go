@@ -27,6 +27,7 @@ const (
 	typeNodePools
 	typeDeleteServices
 	typeReconcileSummaries
+	typeSkipLaunch
 )
 
 // RegisterJob stores a version of a job and the evaluation that acts on it. Its result is a *Registered.
@@ -265,3 +266,11 @@ type DeleteServices struct {
 
 // ReconcileSummaries counts the jobs' summaries anew.
 type ReconcileSummaries struct{ Stamp }
+
+// SkipLaunch remembers that a periodic job's launch was left out because an earlier child still runs.
+type SkipLaunch struct {
+	Stamp
+	Namespace string
+	JobID     string
+	Launch    int64 // nanoseconds
+}

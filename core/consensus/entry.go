@@ -87,6 +87,8 @@ func empty(t Type, version byte) Entry {
 			return new(DeleteServices)
 		case typeReconcileSummaries:
 			return new(ReconcileSummaries)
+		case typeSkipLaunch:
+			return new(SkipLaunch)
 		}
 	}
 	return nil

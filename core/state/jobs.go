@@ -2,7 +2,6 @@ package state
 
 import (
 	"iter"
-	"reflect"
 	"slices"
 
 	"github.com/droverhq/drover/core/model"
@@ -88,26 +87,12 @@ func filter[T any](seq iter.Seq[T], keep func(T) bool) iter.Seq[T] {
 	}
 }
 
-// SameSpec tells whether two versions ask for the same thing: it compares everything except what the servers keep.
-// Both must have been through the log's encoding, which makes empty and missing the same.
-func SameSpec(a, b *model.Job) bool {
-	return reflect.DeepEqual(spec(a), spec(b))
-}
-
-func spec(j *model.Job) model.Job {
-	s := *j
-	s.Status, s.StatusDescription, s.Stable, s.Version, s.SubmitTime = "", "", false, 0, 0
-	s.CreateIndex, s.ModifyIndex, s.JobModifyIndex, s.VersionTag = 0, 0, 0, nil
-	s.NomadTokenID = ""
-	return s
-}
-
 // UpsertJob stores a new version of a job, or nothing when the job asks for the same as before. It returns what is
 // stored now and whether that is new. At most tracked versions are kept, besides tagged ones and those that an
 // allocation runs.
 func (tx *Txn) UpsertJob(job *model.Job, submission *model.JobSubmission, tracked int) (*model.Job, bool) {
 	old := tx.Job(job.Namespace, job.ID)
-	if old != nil && SameSpec(old, job) {
+	if old != nil && !model.SpecChanged(old, job) {
 		return old, false
 	}
 	j := *job

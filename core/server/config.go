@@ -1,0 +1,136 @@
+package server
+
+import (
+	"fmt"
+	"net"
+	"runtime"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+
+	"github.com/droverhq/drover/core/model"
+)
+
+// Config is what a server needs. Start from DefaultConfig.
+type Config struct {
+	Region     string
+	Datacenter string
+	Name       string
+	Version    string
+
+	// DataDir is the agent's data directory; the server's part is DataDir/server. "" keeps everything in memory.
+	DataDir string
+
+	// RPCAddr is where servers and nodes connect; Listener is used instead when set. Advertise is the address told to
+	// them; "" means the one listened on.
+	RPCAddr   string
+	Listener  net.Listener
+	Advertise string
+
+	Logger hclog.Logger
+
+	NumSchedulers     int      // 0: one for each CPU
+	EnabledSchedulers []string // none: all
+	BootstrapExpect   int
+
+	HasConsul        bool
+	Limits           Limits
+	Heartbeat        Heartbeat
+	GC               GC
+	EventBufferSize  int
+	DefaultScheduler *model.SchedulerConfig // in force until an operator changes it
+}
+
+// Limits bound what is accepted.
+type Limits struct {
+	JobMaxPriority     int
+	JobDefaultPriority int
+	JobMaxCount        int
+	JobMaxSourceSize   int // bytes; a longer source is dropped with a warning
+	JobMaxSize         int // bytes of the encoded job; a larger one is refused
+	JobTrackedVersions int
+}
+
+// Heartbeat is how often nodes report (scheduling.md, 21).
+type Heartbeat struct {
+	MinTTL       time.Duration
+	Grace        time.Duration
+	MaxPerSecond float64
+	FailoverTTL  time.Duration
+}
+
+// GC is when what has ended is forgotten (scheduling.md, 22).
+type GC struct {
+	Interval            time.Duration
+	JobInterval         time.Duration
+	JobThreshold        time.Duration
+	EvalThreshold       time.Duration
+	BatchEvalThreshold  time.Duration
+	DeploymentThreshold time.Duration
+	NodeThreshold       time.Duration
+}
+
+// DefaultConfig is a server in memory on a loopback port of the system's choice.
+func DefaultConfig() Config {
+	return Config{
+		Region:          model.DefaultRegion,
+		Datacenter:      "dc1",
+		Name:            "server",
+		RPCAddr:         "127.0.0.1:0",
+		Logger:          hclog.NewNullLogger(),
+		NumSchedulers:   runtime.NumCPU(),
+		BootstrapExpect: 1,
+		Limits: Limits{
+			JobMaxPriority: 100, JobDefaultPriority: 50, JobMaxCount: 50000, JobMaxSourceSize: 1 << 20,
+			JobMaxSize: 32 << 20, JobTrackedVersions: 6,
+		},
+		Heartbeat: Heartbeat{MinTTL: 10 * time.Second, Grace: 10 * time.Second, MaxPerSecond: 50, FailoverTTL: 5 * time.Minute},
+		GC: GC{
+			Interval: 5 * time.Minute, JobInterval: 5 * time.Minute, JobThreshold: 4 * time.Hour,
+			EvalThreshold: time.Hour, BatchEvalThreshold: 24 * time.Hour, DeploymentThreshold: time.Hour, NodeThreshold: 24 * time.Hour,
+		},
+		EventBufferSize: 100,
+	}
+}
+
+// complete fills in what was left out and refuses what cannot work.
+func (c *Config) complete() error {
+	d := DefaultConfig()
+	if c.Region == "" {
+		c.Region = d.Region
+	}
+	if c.Datacenter == "" {
+		c.Datacenter = d.Datacenter
+	}
+	if c.Name == "" {
+		c.Name = d.Name
+	}
+	if c.Logger == nil {
+		c.Logger = d.Logger
+	}
+	if c.NumSchedulers <= 0 {
+		c.NumSchedulers = d.NumSchedulers
+	}
+	if c.Limits == (Limits{}) {
+		c.Limits = d.Limits
+	}
+	if c.Limits.JobTrackedVersions < 1 {
+		return fmt.Errorf("job_tracked_versions is %d: at least one version must be kept", c.Limits.JobTrackedVersions)
+	}
+	if c.Limits.JobMaxSize == 0 {
+		c.Limits.JobMaxSize = d.Limits.JobMaxSize
+	}
+	if c.Heartbeat == (Heartbeat{}) {
+		c.Heartbeat = d.Heartbeat
+	}
+	if c.GC == (GC{}) {
+		c.GC = d.GC
+	}
+	if c.BootstrapExpect > 1 {
+		return fmt.Errorf("bootstrap_expect is %d: this release runs a single server, set it to 1", c.BootstrapExpect)
+	}
+	if len(c.EnabledSchedulers) == 0 {
+		c.EnabledSchedulers = []string{model.JobTypeService, model.JobTypeBatch, model.JobTypeSystem, model.JobTypeSysBatch}
+	}
+	return nil
+}
