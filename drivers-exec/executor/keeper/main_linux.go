@@ -69,6 +69,7 @@ func run(dir string, resume, ready int) error {
 	if resume >= 0 {
 		err = s.resume(resume)
 	} else {
+		closeInherited(ready)
 		err = s.listen()
 	}
 	if err != nil {
@@ -150,6 +151,24 @@ func (s *server) listen() error {
 	}
 	s.socket.SetUnlinkOnClose(false)
 	return os.Chmod(path, 0o600)
+}
+
+// closeInherited closes files that whoever started the plugin left open to us,
+// say the pipe of a shell that waits for its end. Our own close on execve.
+func closeInherited(ready int) {
+	files, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		return
+	}
+	for _, f := range files {
+		fd, err := strconv.Atoi(f.Name())
+		if err != nil || fd <= 2 || fd == ready {
+			continue
+		}
+		if flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0); err == nil && flags&unix.FD_CLOEXEC == 0 {
+			unix.Close(fd)
+		}
+	}
 }
 
 // protect asks the kernel to end others first when memory runs out. Tasks get

@@ -29,8 +29,12 @@ func (p *program) root(r *Root) {
 		p.entry(e, trees[i], made)
 	}
 	p.on(mask, "restore umask", unix.SYS_UMASK)
+	p.seal("/")
+}
+
+func (p *program) seal(target string) {
 	ro := unix.MountAttr{Attr_set: unix.MOUNT_ATTR_RDONLY}
-	p.add("make the root read-only", unix.SYS_MOUNT_SETATTR, fdcwd, p.str("/"), 0, ref(p, ro), unsafe.Sizeof(ro))
+	p.add("make "+target+" read-only", unix.SYS_MOUNT_SETATTR, fdcwd, p.str(target), 0, ref(p, ro), unsafe.Sizeof(ro))
 }
 
 // emptyRoot mounts a small tmpfs and makes it the root. It holds nothing but
@@ -74,6 +78,8 @@ func (p *program) entry(e Entry, tree int, made map[string]bool) {
 	case Symlink:
 		p.add(name, unix.SYS_SYMLINKAT, p.str(e.Source), fdcwd, p.str(e.Target))
 		p.tolerate(unix.EEXIST, 0)
+	case Seal:
+		p.seal(e.Target)
 	case Device:
 		p.add(name, unix.SYS_MKNODAT, fdcwd, p.str(e.Target), unix.S_IFCHR|0o666, uintptr(unix.Mkdev(e.Major, e.Minor)))
 	}
@@ -122,7 +128,7 @@ func (p *program) cloneTree(name string, dir uintptr, e Entry) int {
 }
 
 func (p *program) attach(name string, tree int, target string) {
-	p.on(tree, name, unix.SYS_MOVE_MOUNT, p.str(""), fdcwd, p.str(target), unix.MOVE_MOUNT_F_EMPTY_PATH)
+	p.on(tree, name, unix.SYS_MOVE_MOUNT, p.str(""), fdcwd, p.str(target), unix.MOVE_MOUNT_F_EMPTY_PATH|unix.MOVE_MOUNT_T_SYMLINKS)
 }
 
 func propagation(mode string) uint64 {

@@ -89,6 +89,9 @@ const (
 	Symlink Kind = "symlink"
 	// Device makes a character device Major:Minor with permissions 0666.
 	Device Kind = "device"
+	// Seal makes the file system mounted at Target read-only, but not what is
+	// mounted below it.
+	Seal Kind = "seal"
 )
 
 // Entry is one thing to put into a Root.

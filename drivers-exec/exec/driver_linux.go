@@ -1,0 +1,209 @@
+// Package exec is the exec task driver: it runs a program in namespaces of its
+// own, in a root put together from read-only mounts of the host's, with limits
+// and few capabilities. It needs root and Linux.
+package exec
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+
+	"github.com/hashicorp/go-hclog"
+
+	"github.com/droverhq/drover/drivers-exec/executor"
+	"github.com/droverhq/drover/drivers-exec/executor/cgroup"
+	"github.com/droverhq/drover/drivers-exec/executor/isolation"
+	"github.com/droverhq/drover/drivers-exec/executor/tasks"
+	"github.com/droverhq/drover/sdk/attribute"
+	"github.com/droverhq/drover/sdk/driver"
+	"github.com/droverhq/drover/sdk/plugin"
+)
+
+// Name is what jobs call the driver.
+const Name = "exec"
+
+// Driver runs isolated programs.
+type Driver struct {
+	*tasks.Table
+
+	mu     sync.Mutex
+	config config
+}
+
+var (
+	_ driver.Driver[taskConfig, executor.State] = (*Driver)(nil)
+	_ driver.WithConfig                         = (*Driver)(nil)
+)
+
+// pluginConfig is the agent's plugin block.
+type pluginConfig struct {
+	NoPivotRoot    bool              `config:"no_pivot_root" default:"false"`
+	DefaultPIDMode string            `config:"default_pid_mode" default:"private"`
+	DefaultIPCMode string            `config:"default_ipc_mode" default:"private"`
+	AllowCaps      []string          `config:"allow_caps"`
+	DeniedHostUIDs string            `config:"denied_host_uids"`
+	DeniedHostGIDs string            `config:"denied_host_gids"`
+	ChrootEnv      map[string]string `config:"chroot_env"`
+}
+
+// config is pluginConfig checked, with defaults.
+type config struct {
+	pluginConfig
+	denied executor.Denied
+}
+
+// taskConfig is a task's config block.
+type taskConfig struct {
+	Command string   `config:"command,required"`
+	Args    []string `config:"args"`
+	PIDMode string   `config:"pid_mode"`
+	IPCMode string   `config:"ipc_mode"`
+	CapAdd  []string `config:"cap_add"`
+	CapDrop []string `config:"cap_drop"`
+	WorkDir string   `config:"work_dir"`
+}
+
+// New makes the driver. keeper is the command of its keeper; nil is this
+// program's own.
+func New(logger hclog.Logger, keeper []string) *Driver {
+	sup := executor.New(executor.Config{Driver: Name, KeeperCommand: keeper, Logger: logger})
+	d := &Driver{Table: tasks.New(sup)}
+	d.config, _ = check(pluginConfig{DefaultPIDMode: private, DefaultIPCMode: private})
+	return d
+}
+
+// Plugin makes what [plugin.Serve] serves.
+func Plugin(d *Driver, version string) plugin.Plugin {
+	return driver.New(driver.Info{
+		Name: Name, Version: version,
+		FSIsolation:  driver.FSChroot,
+		NetworkModes: []driver.NetworkMode{driver.NetworkHost, driver.NetworkGroup},
+	}, d)
+}
+
+// Config takes the plugin block.
+func (d *Driver) Config() driver.ConfigHandler { return driver.Configure(d.configure) }
+
+func (d *Driver) configure(_ context.Context, c *driver.Configuration[pluginConfig]) error {
+	checked, err := check(c.Config)
+	if err != nil || c.Node == nil {
+		return err
+	}
+	d.Configure(c.Node)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.config = checked
+	return nil
+}
+
+// check refuses what no task could be started with, and fills in defaults.
+func check(p pluginConfig) (config, error) {
+	c := config{pluginConfig: p}
+	var err error
+	if c.denied.UIDs, err = executor.ParseIDRanges(p.DeniedHostUIDs); err != nil {
+		return c, fmt.Errorf("denied_host_uids: %w", err)
+	}
+	if c.denied.GIDs, err = executor.ParseIDRanges(p.DeniedHostGIDs); err != nil {
+		return c, fmt.Errorf("denied_host_gids: %w", err)
+	}
+	if _, err := isPrivate("default_pid_mode", p.DefaultPIDMode, private); err != nil {
+		return c, err
+	}
+	if _, err := isPrivate("default_ipc_mode", p.DefaultIPCMode, private); err != nil {
+		return c, err
+	}
+	if err := isolation.CheckCapabilities("allow_caps", p.AllowCaps); err != nil {
+		return c, err
+	}
+	if p.AllowCaps == nil {
+		c.AllowCaps = isolation.DefaultCapabilities()
+	}
+	if len(p.ChrootEnv) == 0 {
+		c.ChrootEnv = isolation.DefaultChroot()
+	}
+	return c, nil
+}
+
+// Values of pid_mode and ipc_mode.
+const (
+	private = "private"
+	host    = "host"
+)
+
+// isPrivate reads a mode; an empty one is the default.
+func isPrivate(option, mode, byDefault string) (bool, error) {
+	if mode == "" {
+		mode = byDefault
+	}
+	switch mode {
+	case private:
+		return true, nil
+	case host:
+		return false, nil
+	}
+	return false, fmt.Errorf("%s is %q, it must be %q or %q", option, mode, private, host)
+}
+
+func (d *Driver) configured() config {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.config
+}
+
+// Fingerprint reports whether tasks can be isolated and limited here.
+func (d *Driver) Fingerprint(context.Context) (*driver.Fingerprint, error) {
+	if err := usable(); err != nil {
+		return &driver.Fingerprint{Health: driver.Undetected, Description: err.Error()}, nil
+	}
+	f := &driver.Fingerprint{
+		Health:     driver.Healthy,
+		Attributes: map[string]attribute.Value{"driver." + Name: attribute.Truth(true)},
+	}
+	hierarchies, err := cgroup.Detect()
+	if err == nil {
+		err = hierarchies.Usable()
+	}
+	if err != nil {
+		f.Health = driver.Unhealthy
+		f.Description = "tasks cannot be limited: " + err.Error()
+		return f, nil
+	}
+	f.Attributes["driver."+Name+".cgroups"] = attribute.Text(hierarchies.Version())
+	return f, nil
+}
+
+// usable says why the driver cannot work on this node, or nil.
+func usable() error {
+	if os.Geteuid() != 0 {
+		return errors.New("driver exec needs root: the agent does not run as root")
+	}
+	return isolation.Supported()
+}
+
+// Start runs the task's program.
+func (d *Driver) Start(ctx context.Context, req *driver.StartRequest[taskConfig]) (*driver.StartResponse[executor.State], error) {
+	if err := usable(); err != nil {
+		return nil, err
+	}
+	cmd, task, err := command(req.Task, &req.Config, d.configured())
+	if err != nil {
+		return nil, err
+	}
+	state, err := d.Table.Start(ctx, *cmd)
+	if err != nil {
+		return nil, err
+	}
+	return &driver.StartResponse[executor.State]{State: state, Task: task}, nil
+}
+
+// Recover finds the task's process again. Its environment is in the task's
+// config as Start returned it.
+func (d *Driver) Recover(ctx context.Context, req *driver.RecoverRequest[taskConfig, executor.State]) error {
+	env, err := executor.Environ(req.Task.Env)
+	if err != nil {
+		return err
+	}
+	return d.Adopt(ctx, req.State, env)
+}
