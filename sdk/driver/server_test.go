@@ -343,3 +343,27 @@ func TestPluginOutlivesItsHost(t *testing.T) {
 		t.Errorf("got %+v, %v", exit, err)
 	}
 }
+
+// TestSignalsArePassedUnchecked: drivers define names of their own (plugin protocol, trap 27).
+func TestSignalsArePassedUnchecked(t *testing.T) {
+	f := newFake()
+	d := plugintest.Driver(t, driver.New(info(), able{f}), nil)
+	start(t, d, "t1")
+	if err := d.SignalTask(t.Context(), "t1", "RECYCLE"); err != nil || f.count("signal t1 RECYCLE") != 1 {
+		t.Errorf("got %v", err)
+	}
+	if err := d.SignalTask(t.Context(), "nope", "SIGHUP"); !errors.Is(err, host.ErrTaskNotFound) {
+		t.Errorf("got %v", err)
+	}
+}
+
+// TestLargeTask: a plugin of this SDK takes more than the 4 MiB that gRPC allows by default, and hands it back.
+func TestLargeTask(t *testing.T) {
+	d := plugintest.Driver(t, driver.New(info(), newFake()), nil)
+	task := newTask(t, d, "t1", nil)
+	task.Env = map[string]string{"BIG": strings.Repeat("x", 10<<20)}
+	started, err := d.StartTask(t.Context(), task)
+	if err != nil || len(started.Handle.Config.Env["BIG"]) != 10<<20 {
+		t.Errorf("got %v", err)
+	}
+}

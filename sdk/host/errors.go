@@ -54,10 +54,18 @@ func callError(ctx context.Context, method string, err error) error {
 	}
 	e := &CallError{Method: method, Code: st.Code(), Message: st.Message()}
 	e.class = classOf(ctx, st)
-	if errors.Is(e.class, ErrPluginDown) && !strings.Contains(e.Message, ErrPluginDown.Error()) {
-		e.Message = fmt.Sprintf("%s (%s)", ErrPluginDown, e.Message)
+	if errors.Is(e.class, ErrPluginDown) {
+		e.Message = downMessage(e.Message)
 	}
 	return e
+}
+
+// downMessage says first that the plugin is down and then how that was noticed, unless it was by what Dial refuses.
+func downMessage(text string) string {
+	if strings.Contains(text, ErrPluginDown.Error()) {
+		return ErrPluginDown.Error()
+	}
+	return fmt.Sprintf("%s (%s)", ErrPluginDown, text)
 }
 
 func plainClass(err error) error {
