@@ -13,6 +13,7 @@ import (
 
 	"github.com/droverhq/drover/core/model"
 	"github.com/droverhq/drover/core/rpc"
+	"github.com/droverhq/drover/core/server"
 )
 
 // Limits of a request.
@@ -183,4 +184,13 @@ func jsonError(err error) string {
 		return fmt.Sprintf("invalid JSON at byte %d: %v", se.Offset, se)
 	}
 	return err.Error()
+}
+
+// onlyIndex answers a write that has nothing to say but its index.
+func (rq *request) onlyIndex(resp *server.IndexResponse, err error) (any, error) {
+	if err != nil {
+		return nil, err
+	}
+	rq.wrote(resp.Index)
+	return nil, nil
 }

@@ -1,0 +1,321 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+
+	"github.com/droverhq/drover/core/api"
+	"github.com/droverhq/drover/core/config"
+	"github.com/droverhq/drover/core/consensus"
+	"github.com/droverhq/drover/core/node"
+	"github.com/droverhq/drover/core/node/fingerprint"
+	"github.com/droverhq/drover/core/pluginhost"
+	"github.com/droverhq/drover/core/server"
+	"github.com/droverhq/drover/core/tasklog"
+	sdkplugin "github.com/droverhq/drover/sdk/plugin"
+)
+
+// Times that bound a start and a stop.
+const (
+	settleTimeout = 50 * time.Second // plugins' first answers before the node registers without the rest
+	stopTimeout   = 40 * time.Second // tasks of -dev get their kill_timeout (30 s at most) and some time to clean up
+)
+
+// Agent is one running process.
+type Agent struct {
+	config  *config.Config
+	reload  func() (*config.Config, error)
+	version string
+	logger  hclog.InterceptLogger
+	logFile io.Closer
+	dirs    *dirs
+	lock    *consensus.DirLock
+
+	server  *server.Server
+	logs    *tasklog.Client
+	plugins *pluginhost.Host
+	node    *node.Node
+	api     *api.API
+	httpLn  net.Listener
+
+	mu      sync.Mutex // guards what Reload changes
+	started time.Time
+}
+
+// Options are what the command line adds to a configuration.
+type Options struct {
+	Config  *config.Config
+	Reload  func() (*config.Config, error) // reads the configuration again; nil: cannot be reloaded
+	Version string
+	Output  io.Writer // log lines
+}
+
+// New checks the configuration and opens everything that can fail: directories, state, ports. Nothing runs yet.
+func New(o Options) (_ *Agent, err error) {
+	c := o.Config
+	a := &Agent{config: c, reload: o.Reload, version: o.Version}
+	if a.logger, a.logFile, err = newLogger(c, o.Output); err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			a.close()
+		}
+	}()
+	for _, w := range c.Warnings {
+		a.logger.Warn("configuration: " + w)
+	}
+	if c.Name == "" {
+		if c.Name, err = os.Hostname(); err != nil {
+			return nil, fmt.Errorf("host name: %w", err)
+		}
+	}
+	if a.dirs, err = makeDirs(c); err != nil {
+		return nil, err
+	}
+	if a.lock, err = consensus.LockDir(a.dirs.data); err != nil {
+		return nil, err
+	}
+	if a.httpLn, err = net.Listen("tcp", c.HTTPAddr()); err != nil {
+		return nil, fmt.Errorf("listen for the HTTP API (ports.http): %w", err)
+	}
+	a.warnExposed()
+	if c.Server.Enabled {
+		if err = a.newServer(); err != nil {
+			return nil, err
+		}
+	}
+	return a, nil
+}
+
+// warnExposed says what strangers can reach.
+func (a *Agent) warnExposed() {
+	for name, addr := range map[string]string{"HTTP API": a.config.HTTPAddr(), "RPC": a.config.RPCAddr()} {
+		host, _, err := net.SplitHostPort(addr)
+		if err != nil {
+			continue
+		}
+		if ip := net.ParseIP(host); ip != nil && !ip.IsLoopback() {
+			a.logger.Warn("reachable from other machines without encryption or access control: whoever reaches this port can run commands here",
+				"service", name, "address", addr)
+		}
+	}
+}
+
+func (a *Agent) newServer() error {
+	c := a.config
+	rpcLn, err := net.Listen("tcp", c.RPCAddr())
+	if err != nil {
+		return fmt.Errorf("listen for RPC (ports.rpc): %w", err)
+	}
+	source, err := c.Server.JobMaxSource()
+	if err != nil {
+		return err
+	}
+	sc := server.DefaultConfig()
+	sc.Region, sc.Datacenter, sc.Name, sc.Version = c.Region, c.Datacenter, c.Name, a.Version()
+	if !c.DevMode {
+		sc.DataDir = a.dirs.data
+	}
+	sc.Listener = rpcLn
+	sc.Logger = a.logger
+	sc.NumSchedulers, sc.EnabledSchedulers = c.Server.NumSchedulers, c.Server.EnabledSchedulers
+	sc.Limits.JobMaxCount, sc.Limits.JobMaxPriority = c.Server.JobMaxCount, c.Server.JobMaxPriority
+	sc.Limits.JobDefaultPriority, sc.Limits.JobTrackedVersions = c.Server.JobDefaultPriority, c.Server.JobTrackedVersions
+	sc.Limits.JobMaxSourceSize = int(source)
+	sc.Heartbeat.MinTTL, sc.Heartbeat.Grace = c.Server.MinHeartbeatTTL, c.Server.HeartbeatGrace
+	sc.Heartbeat.MaxPerSecond, sc.Heartbeat.FailoverTTL = c.Server.MaxHeartbeatsPerSecond, c.Server.FailoverHeartbeatTTL
+	sc.EventBufferSize = c.Server.EventBufferSize
+	if c.Advertise.RPC != "" {
+		sc.Advertise = c.AdvertiseRPC()
+	}
+	if a.server, err = server.New(sc); err != nil {
+		rpcLn.Close()
+		return err
+	}
+	return nil
+}
+
+// Run starts everything, serves until ctx ends, and stops everything. ready is called when the agent answers requests.
+func (a *Agent) Run(ctx context.Context, ready func()) error {
+	defer a.close()
+	a.started = time.Now()
+	if a.server == nil {
+		return errors.New("an agent that is only a client is not supported by this release: enable the server block as well")
+	}
+	if err := a.server.Start(); err != nil {
+		return fmt.Errorf("start the server: %w", err)
+	}
+	defer a.stopServer()
+	wait, cancel := context.WithTimeout(ctx, 30*time.Second)
+	err := a.server.WaitLeader(wait)
+	cancel()
+	if err != nil {
+		return fmt.Errorf("wait for a leader: %w", err)
+	}
+
+	a.api = api.New(api.Config{Server: a.server, Agent: a, Logger: a.logger, EnableDebug: a.config.EnableDebug || a.config.DevMode, Headers: a.config.ResponseHeaders})
+	serving, stopServing := context.WithCancel(context.Background())
+	served := make(chan error, 1)
+	go func() { served <- a.api.Serve(serving, a.httpLn) }()
+	defer func() {
+		stopServing()
+		<-served
+	}()
+
+	failed := make(chan error, 1)
+	if a.config.Client.Enabled {
+		if err := a.startNode(ctx); err != nil {
+			return err
+		}
+		nodeDone := make(chan struct{})
+		runCtx, stopRun := context.WithCancel(context.Background())
+		go func() {
+			defer close(nodeDone)
+			if err := a.node.Run(runCtx); err != nil && runCtx.Err() == nil {
+				failed <- fmt.Errorf("node: %w", err)
+			}
+		}()
+		defer func() {
+			a.stopNode()
+			stopRun()
+			<-nodeDone
+		}()
+	}
+	a.logger.Info("agent is ready", "http", a.httpLn.Addr(), "rpc", a.server.RPCAddr(), "data_dir", a.dirs.data, "plugin_dir", a.dirs.plugins)
+	if ready != nil {
+		ready()
+	}
+	select {
+	case <-ctx.Done():
+		a.logger.Info("stopping")
+		return nil
+	case err := <-failed:
+		return err
+	case err := <-served:
+		served <- nil
+		return fmt.Errorf("HTTP API: %w", err)
+	}
+}
+
+func (a *Agent) startNode(ctx context.Context) error {
+	c := a.config
+	reserved := node.Reserved{
+		CPU: int64(c.Client.Reserved.CPU), MemoryMB: int64(c.Client.Reserved.MemoryMB), DiskMB: int64(c.Client.Reserved.DiskMB),
+		Ports: c.Client.Reserved.ReservedPorts,
+	}
+	topology, err := fingerprint.Topology(fingerprint.Overrides{
+		CPUTotalCompute: int64(c.Client.CPUTotalCompute), MemoryTotalMB: int64(c.Client.MemoryTotalMB), DiskTotalMB: int64(c.Client.DiskTotalMB),
+	}, reserved)
+	if err != nil {
+		return fmt.Errorf("read the machine's processors: %w", err)
+	}
+	a.logs, err = tasklog.Ensure(ctx, tasklog.Config{
+		SocketPath: filepath.Join(a.dirs.run, "logs.sock"), StateDir: a.dirs.logs, Logger: a.logger.Named("logs"),
+	})
+	if err != nil {
+		return fmt.Errorf("start the log collector: %w", err)
+	}
+	a.plugins, err = pluginhost.New(pluginhost.Config{
+		PluginDir: a.dirs.plugins, DataDir: a.dirs.data, RunDir: a.dirs.run, Blocks: blocks(c),
+		Node: sdkplugin.NodeConfig{
+			MinPort: uint32(c.Client.ClientMinPort), MaxPort: uint32(c.Client.ClientMaxPort), Topology: topology,
+		},
+		DevMode: c.DevMode, Options: c.Client.Options, Records: a.records(), Collector: a.logs,
+		Version: a.version, Logger: a.logger,
+	})
+	if err != nil {
+		return fmt.Errorf("plugin host: %w", err)
+	}
+	if err := a.plugins.Start(ctx); err != nil {
+		return fmt.Errorf("plugin host: %w", err)
+	}
+	settle, cancel := context.WithTimeout(ctx, settleTimeout)
+	defer cancel()
+	if err := a.plugins.Settled(settle); err != nil && ctx.Err() == nil {
+		a.logger.Warn("some plugins have not answered yet; the node starts without them", "error", err)
+	}
+	a.node, err = node.New(node.Config{
+		Name: c.Name, Datacenter: c.Datacenter, Region: c.Region, Class: c.Client.NodeClass, Pool: c.Client.NodePool,
+		Meta: c.Client.Meta, Version: a.version, Dev: c.DevMode, StateDir: a.dirs.state, AllocDir: a.dirs.alloc,
+		RunDir: a.dirs.run, PluginLogDir: filepath.Join(a.dirs.data, "plugin-logs"),
+		Servers: a.Servers(), HTTPAddr: c.AdvertiseHTTP(), NetworkInterface: c.Client.NetworkInterface,
+		CPUTotalCompute: int64(c.Client.CPUTotalCompute), MemoryTotalMB: int64(c.Client.MemoryTotalMB), DiskTotalMB: int64(c.Client.DiskTotalMB),
+		Reserved:       reserved,
+		MinDynamicPort: c.Client.MinDynamicPort, MaxDynamicPort: c.Client.MaxDynamicPort,
+		HostNetworks: hostNetworks(c), MaxKillTimeout: c.Client.MaxKillTimeout, CgroupParent: c.Client.CgroupParent,
+		MaxAllocs: c.Client.NodeMaxAllocs,
+		GC: node.GC{
+			Interval: c.Client.GCInterval, DiskUsagePercent: c.Client.GCDiskThreshold, InodeUsagePercent: c.Client.GCInodeThreshold,
+			MaxAllocs: c.Client.GCMaxAllocs, ParallelDestroys: c.Client.GCParallelDestroys,
+		},
+		Options: c.Client.Options, DisableRemoteExec: c.Client.DisableRemoteExec,
+		Plugins: node.FromPluginHost(a.plugins), Logs: a.logs, Logger: a.logger,
+	})
+	if err != nil {
+		return fmt.Errorf("node: %w", err)
+	}
+	return nil
+}
+
+// stopNode ends the node. Tasks run on, unless the agent is -dev: then they end and nothing is left.
+func (a *Agent) stopNode() {
+	ctx, cancel := context.WithTimeout(context.Background(), stopTimeout)
+	defer cancel()
+	if err := a.node.Shutdown(ctx, a.config.DevMode); err != nil {
+		a.logger.Error("stop the node", "error", err)
+	}
+}
+
+func (a *Agent) stopServer() {
+	if err := a.server.Shutdown(); err != nil {
+		a.logger.Error("stop the server", "error", err)
+	}
+}
+
+// close gives back what New and startNode opened, in the opposite order.
+func (a *Agent) close() {
+	ctx, cancel := context.WithTimeout(context.Background(), stopTimeout)
+	defer cancel()
+	if a.plugins != nil {
+		if err := a.plugins.Stop(ctx, pluginhost.StopOptions{EndPlugins: a.config.DevMode}); err != nil {
+			a.logger.Error("stop the plugins", "error", err)
+		}
+	}
+	if a.logs != nil {
+		a.logs.Close()
+	}
+	if a.server != nil {
+		a.server.Shutdown()
+	}
+	if a.httpLn != nil {
+		a.httpLn.Close()
+	}
+	if a.lock != nil {
+		a.lock.Unlock()
+	}
+	if a.dirs != nil {
+		if err := a.dirs.remove(); err != nil {
+			a.logger.Error("remove the -dev directories", "error", err)
+		}
+	}
+	if a.logFile != nil {
+		a.logFile.Close()
+	}
+}
+
+func (a *Agent) records() pluginhost.RecordStore {
+	if a.config.DevMode {
+		return pluginhost.NoRecords()
+	}
+	return nil
+}

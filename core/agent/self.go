@@ -1,0 +1,157 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"runtime"
+	"strconv"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+
+	"github.com/droverhq/drover/core/api"
+	"github.com/droverhq/drover/core/config"
+	"github.com/droverhq/drover/core/model"
+	"github.com/droverhq/drover/core/node/fingerprint"
+	"github.com/droverhq/drover/core/pluginhost"
+	"github.com/droverhq/drover/core/telemetry"
+)
+
+var _ api.Agent = (*Agent)(nil)
+
+// Self is what /v1/agent/self answers.
+func (a *Agent) Self() map[string]any {
+	c := a.config
+	stats := a.server.Stats()
+	if stats == nil {
+		stats = map[string]map[string]string{}
+	}
+	stats["runtime"] = map[string]string{
+		"arch": runtime.GOARCH, "version": runtime.Version(), "goroutines": strconv.Itoa(runtime.NumGoroutine()),
+		"cpu_count": strconv.Itoa(runtime.NumCPU()), "kernel.name": runtime.GOOS,
+	}
+	if a.node != nil {
+		for k, v := range a.node.Stats() {
+			stats[k] = v
+		}
+	}
+	return map[string]any{
+		"config": map[string]any{
+			"Region": c.Region, "Datacenter": c.Datacenter, "NodeName": c.Name, "DataDir": a.dirs.data, "PluginDir": a.dirs.plugins,
+			"LogLevel": c.LogLevel, "BindAddr": c.BindAddr, "DevMode": c.DevMode, "EnableDebug": c.EnableDebug,
+			"Ports":   map[string]int{"HTTP": c.Ports.HTTP, "RPC": c.Ports.RPC, "Serf": c.Ports.Serf},
+			"Server":  map[string]any{"Enabled": c.Server.Enabled, "BootstrapExpect": c.Server.BootstrapExpect},
+			"Client":  map[string]any{"Enabled": c.Client.Enabled, "NodeClass": c.Client.NodeClass, "NodePool": c.Client.NodePool, "Meta": c.Client.Meta},
+			"ACL":     map[string]any{"Enabled": false},
+			"UI":      map[string]any{"Enabled": false},
+			"Version": map[string]any{"Version": a.Version(), "DroverVersion": a.version},
+		},
+		"member": a.member(),
+		"stats":  stats,
+	}
+}
+
+func (a *Agent) member() any {
+	for _, m := range a.server.Members() {
+		if m.Name == a.config.Name+"."+a.config.Region || m.Name == a.config.Name {
+			return m
+		}
+	}
+	return map[string]any{"Name": a.config.Name, "Tags": map[string]string{"build": a.Version()}}
+}
+
+// Identity is who this agent is.
+func (a *Agent) Identity() (name, region, datacenter string) {
+	return a.config.Name, a.config.Region, a.config.Datacenter
+}
+
+// Version is the version that existing clients compare against; Drover's own is shown beside it.
+func (a *Agent) Version() string { return fingerprint.CompatVersion }
+
+// NodeID is the node part's, "" without one.
+func (a *Agent) NodeID() string {
+	if a.node == nil {
+		return ""
+	}
+	return a.node.ID()
+}
+
+// Servers are the addresses the node part dials: its own server's, then the configured ones.
+func (a *Agent) Servers() []string {
+	var out []string
+	if a.server != nil {
+		out = append(out, a.server.RPCAddr().String())
+	}
+	return append(out, a.config.Client.Servers...)
+}
+
+// Health says how the parts are.
+func (a *Agent) Health() (srv, client *api.PartHealth) {
+	if a.server != nil {
+		srv = &api.PartHealth{OK: true, Message: "ok"}
+		if a.server.Leader() == "" {
+			srv = &api.PartHealth{Message: "No cluster leader"}
+		}
+	}
+	if a.config.Client.Enabled {
+		client = &api.PartHealth{Message: "starting: plugins are being asked what they offer"}
+		if a.node != nil {
+			client = &api.PartHealth{OK: true, Message: "ok"}
+			if n := a.server.State().Snapshot().Node(a.node.ID()); n == nil || n.Status != model.NodeStatusReady {
+				client = &api.PartHealth{Message: "no known servers"}
+			}
+		}
+	}
+	return srv, client
+}
+
+// Reload reads the configuration again and applies what can change while running: log level and plugin blocks.
+func (a *Agent) Reload() error {
+	if a.reload == nil {
+		return errors.New("this agent was started without a configuration file: there is nothing to reload")
+	}
+	next, err := a.reload()
+	if err != nil {
+		return err
+	}
+	if err := next.Validate(); err != nil && !next.DevMode {
+		return err
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if next.LogLevel != a.config.LogLevel {
+		a.logger.SetLevel(hclog.LevelFromString(next.LogLevel))
+		a.logger.Info("log level changed", "level", next.LogLevel)
+	}
+	if a.plugins != nil {
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+		defer cancel()
+		if err := a.plugins.Reload(ctx, blocks(next)); err != nil {
+			return err
+		}
+	}
+	a.config.LogLevel, a.config.Plugins = next.LogLevel, next.Plugins
+	return nil
+}
+
+// Metrics answers /v1/metrics.
+func (a *Agent) Metrics() http.Handler {
+	return telemetry.Handler(a.config.Name, a.config.Telemetry.PrometheusMetrics, a.serverGauges, a.nodeGauges)
+}
+
+func blocks(c *config.Config) []pluginhost.Block {
+	var out []pluginhost.Block
+	for _, p := range c.Plugins {
+		out = append(out, pluginhost.Block{Name: p.Name, Args: p.Args, Config: p.Config})
+	}
+	return out
+}
+
+func hostNetworks(c *config.Config) map[string]*model.HostNetwork {
+	out := map[string]*model.HostNetwork{}
+	for _, n := range c.Client.HostNetworks {
+		out[n.Name] = &model.HostNetwork{Name: n.Name, CIDR: n.CIDR, Interface: n.Interface, ReservedPorts: n.ReservedPorts}
+	}
+	return out
+}

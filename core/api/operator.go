@@ -1,0 +1,103 @@
+package api
+
+import (
+	"net/http"
+	"strconv"
+
+	"github.com/droverhq/drover/core/model"
+	"github.com/droverhq/drover/core/rpc"
+	"github.com/droverhq/drover/core/server"
+	"github.com/droverhq/drover/core/state"
+)
+
+func (a *API) raftConfiguration(rq *request) (any, error) {
+	servers, index, err := a.srv.RaftConfiguration()
+	if err != nil {
+		return nil, err
+	}
+	return map[string]any{"Servers": servers, "Index": index}, nil
+}
+
+func (a *API) schedulerConfig(rq *request) (any, error) {
+	return a.read(rq, []state.Table{state.TableSchedulerConfig}, func(s *state.Snapshot) (any, error) {
+		c := s.SchedulerConfig()
+		return map[string]any{"SchedulerConfig": c, "Index": c.ModifyIndex, "LastContact": 0, "KnownLeader": true}, nil
+	})
+}
+
+func (a *API) setSchedulerConfig(rq *request) (any, error) {
+	config := *model.DefaultSchedulerConfig()
+	if err := rq.body(&config, false); err != nil {
+		return nil, err
+	}
+	switch config.SchedulerAlgorithm {
+	case "", "binpack", "spread":
+	default:
+		return nil, rpc.Errorf(rpc.ErrInvalid, "SchedulerAlgorithm must be binpack or spread, got %q", config.SchedulerAlgorithm)
+	}
+	q := &server.SchedulerConfigRequest{Config: &config}
+	if v := rq.str("cas"); v != "" {
+		n, err := strconv.ParseUint(v, 10, 64)
+		if err != nil {
+			return nil, rpc.Errorf(rpc.ErrInvalid, "cas must be an index, got %q", v)
+		}
+		q.CAS = &n
+	}
+	resp, err := a.srv.SetSchedulerConfig(rq.Context(), q)
+	if err != nil {
+		return nil, err
+	}
+	rq.wrote(resp.Index)
+	return resp, nil
+}
+
+func (a *API) snapshotSave(rq *request) (any, error) {
+	rq.w.Header().Set("Content-Type", "application/x-gzip")
+	if _, err := a.srv.SnapshotSave(rq.w); err != nil {
+		return nil, err
+	}
+	return written{}, nil
+}
+
+func (a *API) snapshotRestore(rq *request) (any, error) {
+	return nil, a.srv.SnapshotRestore(rq.Context(), rq.Body)
+}
+
+// license answers 204: there is none.
+func (a *API) license(rq *request) (any, error) {
+	rq.w.WriteHeader(http.StatusNoContent)
+	return written{}, nil
+}
+
+func (a *API) systemGC(rq *request) (any, error) { return nil, a.srv.SystemGC(rq.Context()) }
+
+func (a *API) reconcileSummaries(rq *request) (any, error) {
+	return nil, a.srv.ReconcileSummaries(rq.Context())
+}
+
+// pluginList shows the plugins of all nodes for type=driver, device and network, and nothing for storage plugins, of
+// which there are none.
+func (a *API) pluginList(rq *request) (any, error) {
+	type plugin struct {
+		*model.PluginInfo
+		NodeID   string
+		NodeName string
+	}
+	kind := rq.str("type")
+	return a.read(rq, []state.Table{state.TableNodes}, func(s *state.Snapshot) (any, error) {
+		out := []plugin{}
+		if kind == "" || kind == "csi" {
+			return out, nil
+		}
+		for n := range s.Nodes() {
+			for _, p := range n.Plugins {
+				if kind == "all" || p.Type == kind {
+					out = append(out, plugin{p, n.ID, n.Name})
+				}
+			}
+		}
+		return out, nil
+	})
+}
+
+func (a *API) volumeList(rq *request) (any, error) { return []any{}, nil }
