@@ -33,7 +33,7 @@ func NewAsk(g *model.TaskGroup, oversubscription bool) *Ask {
 		if t.Resources == nil {
 			continue
 		}
-		a.cores += int32(t.Resources.Cores)
+		a.cores += int32(min(quantity(t.Resources.Cores), math.MaxInt16))
 		for _, d := range t.Resources.Devices {
 			a.devices = append(a.devices, newDeviceAsk(t.Name, d))
 		}
@@ -51,19 +51,16 @@ func NewAsk(g *model.TaskGroup, oversubscription bool) *Ask {
 	a.template = a.build(0)
 	c := a.template.Comparable()
 	a.base = fleet.Amount{
-		CPU: bounded(c.CPUShares), Memory: bounded(c.MemoryMB), Disk: bounded(c.DiskMB),
+		CPU: c.CPUShares, Memory: c.MemoryMB, Disk: c.DiskMB,
 		Cores: a.cores, Ports: int32(len(a.dynamic) + len(a.static)), Allocs: 1,
 	}
 	return a
 }
 
-// bounded makes a sum that overflowed one that fits nowhere.
-func bounded(sum int64) int64 {
-	if sum < 0 {
-		return math.MaxInt64 / 4
-	}
-	return sum
-}
+// most bounds one quantity, so that no sum of them can overflow: a petabyte in MB still fits, and no node has that.
+const most = 1 << 40
+
+func quantity(n int) int64 { return min(max(int64(n), 0), most) }
 
 // Amount is what one instance needs on a node where an exclusive core counts as perCore MHz.
 func (a *Ask) Amount(perCore int64) fleet.Amount {
@@ -111,11 +108,11 @@ func (a *Ask) build(perCore int64) *model.AllocatedResources {
 	for _, t := range a.group.Tasks {
 		out := &model.AllocatedTaskResources{}
 		if res := t.Resources; res != nil {
-			out.Cpu.CpuShares = int64(res.CPU)
+			out.Cpu.CpuShares = quantity(res.CPU)
 			if res.Cores > 0 {
-				out.Cpu.CpuShares = int64(res.Cores) * perCore
+				out.Cpu.CpuShares = min(quantity(res.Cores), most>>20) * perCore
 			}
-			out.Memory.MemoryMB = int64(res.MemoryMB) + int64(res.SecretsMB)
+			out.Memory.MemoryMB = quantity(res.MemoryMB) + quantity(res.SecretsMB)
 			if a.oversub {
 				out.Memory.MemoryMaxMB = int64(res.MemoryMaxMB)
 			}
@@ -124,7 +121,7 @@ func (a *Ask) build(perCore int64) *model.AllocatedResources {
 		r.TaskLifecycles[t.Name] = t.Lifecycle
 	}
 	if d := a.group.EphemeralDisk; d != nil {
-		r.Shared.DiskMB = int64(d.SizeMB)
+		r.Shared.DiskMB = quantity(d.SizeMB)
 	}
 	r.Shared.Networks = a.group.Networks
 	return r
