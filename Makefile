@@ -4,7 +4,8 @@ SHELL    := /bin/bash
 GO       ?= go
 MODULES  := core sdk drivers-exec plugins
 BIN      := bin
-VERSION  := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+# A semantic version always, as plugins must report one: the tag, or what comes next with the commit behind the plus.
+VERSION  := $(shell git describe --tags --dirty 2>/dev/null || echo 0.1.0-dev+$$(git describe --always --dirty 2>/dev/null || echo unknown))
 COMMIT   := $(shell git rev-parse --short HEAD 2>/dev/null || echo unknown)
 LDFLAGS  := -s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT)
 PACKAGES := $(addsuffix /...,$(addprefix ./,$(MODULES)))
