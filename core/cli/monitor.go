@@ -108,19 +108,26 @@ func describe(old string, s *model.AllocListStub) string {
 		return text
 	}
 	for _, name := range sortedKeys(s.TaskStates) {
-		if t := s.TaskStates[name]; t.Failed && len(t.Events) > 0 {
-			var why []string
-			for _, e := range t.Events {
-				if e.FailsTask || e.Type == model.EventDriverFailure || e.Type == model.EventFailedValidation || e.Type == model.EventSetupFailure || e.Type == model.EventTerminated {
-					why = append(why, e.DisplayMessage)
-				}
-			}
-			if len(why) > 0 {
-				return fmt.Sprintf("%s (task %q: %s)", text, name, why[len(why)-1])
-			}
+		if why := failure(s.TaskStates[name]); why != "" {
+			return fmt.Sprintf("%s (task %q: %s)", text, name, why)
 		}
 	}
 	return text
+}
+
+// failure is the newest event that says why a task failed, not what followed from it.
+func failure(t *model.TaskState) string {
+	if !t.Failed {
+		return ""
+	}
+	for i := len(t.Events) - 1; i >= 0; i-- {
+		switch e := t.Events[i]; e.Type {
+		case model.EventDriverFailure, model.EventFailedValidation, model.EventSetupFailure, model.EventHookFailed, model.EventTerminated,
+			model.EventArtifactFailed, model.EventSiblingFailed, model.EventFailedRestore:
+			return e.DisplayMessage
+		}
+	}
+	return ""
 }
 
 func (a *app) followDeployment(ctx context.Context, c *client, id string, verbose bool) error {
