@@ -147,22 +147,27 @@ func (m *Manager) makeV1(allocID, task string, cores []uint16) (string, error) {
 	return path, os.WriteFile(path+"/cpuset.cpus", []byte(strings.Join(ids, ",")), 0)
 }
 
-// inherit makes each directory with the processors and memory nodes of the one before: cpuset v1 leaves them empty.
+// inherit makes each directory with the processors and memory nodes of the one before: cpuset v1 leaves them empty, and
+// nothing can enter an empty one. A directory that exists may be one that another task's start has just made and not yet
+// filled, so it is looked at too.
 func inherit(dirs ...string) error {
 	for i := 1; i < len(dirs); i++ {
-		err := os.Mkdir(dirs[i], 0o755)
-		if errors.Is(err, fs.ErrExist) {
-			continue
-		}
-		if err != nil {
+		if err := os.Mkdir(dirs[i], 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
 			return err
 		}
 		for _, f := range []string{"cpuset.cpus", "cpuset.mems"} {
+			file := filepath.Join(dirs[i], f)
+			if have, err := os.ReadFile(file); err != nil || len(strings.TrimSpace(string(have))) > 0 {
+				if err != nil {
+					return err
+				}
+				continue
+			}
 			v, err := os.ReadFile(filepath.Join(dirs[i-1], f))
 			if err != nil {
 				return err
 			}
-			if err := os.WriteFile(filepath.Join(dirs[i], f), v, 0); err != nil {
+			if err := os.WriteFile(file, v, 0); err != nil {
 				return err
 			}
 		}
