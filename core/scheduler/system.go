@@ -5,6 +5,7 @@ import (
 
 	"github.com/droverhq/drover/core/model"
 	"github.com/droverhq/drover/core/scheduler/feasible"
+	"github.com/droverhq/drover/core/scheduler/fleet"
 	"github.com/droverhq/drover/core/scheduler/reconcile"
 )
 
@@ -42,11 +43,7 @@ func (r *run) placeOn(p *reconcile.Placement) {
 		}
 	}
 	if verdict != feasible.OK {
-		if p.Replaces != nil {
-			r.draft.Take(num, p.Replaces.Alloc.AllocatedResources)
-			rules.Count(num, true, 1)
-		}
-		r.noRoom(p, rules, verdict)
+		r.refused(p, rules, num, verdict)
 		return
 	}
 	for key, other := range r.rules.rules {
@@ -59,14 +56,26 @@ func (r *run) placeOn(p *reconcile.Placement) {
 	r.commit(p, a)
 }
 
-// noRoom counts a node on which a system job's instance found no room. What a node is (rather than what is left on it)
-// is no failure: the job is not meant for such nodes.
-func (r *run) noRoom(p *reconcile.Placement, rules *feasible.Rules, v feasible.Verdict) {
+// refused deals with a node that will not have an instance. For want of room, what it was to replace stays, and the
+// failure is counted. What a node is (rather than what is left on it) is no failure: the job is not meant for such nodes,
+// nor is what it runs there of an older version.
+func (r *run) refused(p *reconcile.Placement, rules *feasible.Rules, num fleet.Num, v feasible.Verdict) {
 	text, exhausted := rules.Reason(v)
-	group := p.Group.Name
-	if !exhausted {
-		return
+	switch {
+	case exhausted:
+		if p.Replaces != nil {
+			r.draft.Take(num, p.Replaces.Alloc.AllocatedResources)
+			rules.Count(num, true, 1)
+		}
+		r.noRoom(p, rules, text)
+	case p.Replaces != nil:
+		r.stop(&reconcile.Stop{Alloc: p.Replaces.Alloc, Description: reconcile.NotNeeded}, "")
 	}
+}
+
+// noRoom counts a node on which an instance found no room.
+func (r *run) noRoom(p *reconcile.Placement, rules *feasible.Rules, dimension string) {
+	group := p.Group.Name
 	r.queued[group]++
 	m := r.failed[group]
 	if m == nil {
@@ -78,7 +87,7 @@ func (r *run) noRoom(p *reconcile.Placement, rules *feasible.Rules, v feasible.V
 	}
 	m.NodesEvaluated++
 	m.NodesExhausted++
-	m.DimensionExhausted[text]++
+	m.DimensionExhausted[dimension]++
 	if class := r.fleet.NodeByID(p.NodeID).NodeClass; class != "" {
 		if m.ClassExhausted == nil {
 			m.ClassExhausted = map[string]int{}

@@ -1,0 +1,51 @@
+package scheduler
+
+import (
+	"fmt"
+	"strconv"
+	"testing"
+
+	"github.com/droverhq/drover/core/model"
+)
+
+// BenchmarkProcess runs whole evaluations of new jobs against an empty fleet: reconciling, placing, the plan.
+func BenchmarkProcess(b *testing.B) {
+	w := newWorld(b)
+	for i := range 5000 {
+		n := testNode(fmt.Sprintf("node-%05d", i))
+		n.Meta = map[string]string{"rack": fmt.Sprintf("r%d", i%50)}
+		w.node(n)
+	}
+	for _, c := range []struct {
+		name   string
+		count  int
+		change func(*model.TaskGroup)
+	}{
+		{"1200", 1200, func(*model.TaskGroup) {}},
+		{"1200-over-50-racks", 1200, func(g *model.TaskGroup) {
+			g.Spreads = []model.Spread{{Attribute: "${meta.rack}", Weight: 100}}
+		}},
+		{"1200-with-ports", 1200, func(g *model.TaskGroup) {
+			g.Networks = []*model.Network{{DynamicPorts: []model.Port{{Label: "http"}}}}
+		}},
+		{"1", 1, func(*model.TaskGroup) {}},
+	} {
+		b.Run(c.name, func(b *testing.B) {
+			job := testJob(model.JobTypeService, c.count)
+			job.TaskGroups[0].Tasks[0].Resources = &model.Resources{CPU: 100, MemoryMB: 100}
+			c.change(job.TaskGroups[0])
+			w.jobs["job"] = []*model.Job{job}
+			w.Fleet()
+			ids := 0
+			newID := func() string { ids++; return "0123456789-0123456789-" + strconv.Itoa(ids) }
+			b.ReportAllocs()
+			for i := range b.N {
+				out, err := Process(Input{Eval: w.eval(job), State: w, Now: w.now, Seed: uint64(i), NewID: newID})
+				if err != nil || len(out.Eval.FailedTGAllocs) > 0 {
+					b.Fatal(err, out.Eval)
+				}
+			}
+			b.ReportMetric(float64(b.N*c.count)/b.Elapsed().Seconds(), "placements/s")
+		})
+	}
+}
