@@ -207,7 +207,7 @@ func (e *ApplyPlans) apply(tx *state.Txn) (any, error) {
 		tx.ApplyPlan(&model.PlanResult{
 			NodeUpdate: p.NodeUpdate, NodeAllocation: p.NodeAllocation, NodePreemptions: p.NodePreemptions,
 			Deployment: p.Deployment, DeploymentUpdates: p.DeploymentUpdates,
-		}, p.PreemptionEvals)
+		}, p.Evals)
 	}
 	return nil, nil
 }

@@ -95,7 +95,7 @@ type CommittedPlan struct {
 	NodePreemptions   map[string][]*model.Allocation
 	Deployment        *model.Deployment
 	DeploymentUpdates []*model.DeploymentStatusUpdate
-	PreemptionEvals   []*model.Evaluation
+	Evals             []*model.Evaluation // of jobs that lose allocations, and what the plan's own evaluation became
 }
 
 // RegisterNode stores what a node says of itself. Its result is the *model.Node as stored.

@@ -215,12 +215,12 @@ func (c *checker) check(p *plan) (*model.PlanResult, consensus.CommittedPlan) {
 	commit := consensus.CommittedPlan{
 		NodeUpdate: c.slim(r.NodeUpdate), NodeAllocation: withoutJob(r.NodeAllocation), NodePreemptions: c.slim(r.NodePreemptions),
 		Deployment: r.Deployment, DeploymentUpdates: r.DeploymentUpdates,
-		PreemptionEvals: c.preemptionEvals(p, r.NodePreemptions),
+		Evals: c.preemptionEvals(p, r.NodePreemptions),
 	}
 	if r.RefreshIndex == 0 {
-		commit.PreemptionEvals = append(commit.PreemptionEvals, p.evals...)
+		commit.Evals = append(commit.Evals, p.evals...)
 	} else {
-		commit.PreemptionEvals = append(commit.PreemptionEvals, p.followUps...)
+		commit.Evals = append(commit.Evals, p.followUps...)
 	}
 	return r, commit
 }

@@ -59,7 +59,7 @@ func testNode(id string) *model.Node {
 		Attributes: map[string]string{"kernel.name": "linux", "nomad.version": "1.11.3", "nomad.service_discovery": "true"},
 		NodeResources: &model.NodeResources{
 			Cpu: model.NodeCPU{CpuShares: 4000, TotalCpuCores: 4}, Memory: model.NodeMemory{MemoryMB: 4096}, Disk: model.NodeDisk{DiskMB: 100000},
-			NodeNetworks: []*model.NodeNetworkDevice{{Mode: "host", Device: "lo", Addresses: []model.NodeNetworkAddress{{Family: "ipv4", Alias: "default", Address: "127.0.0.1"}}}},
+			NodeNetworks:   []*model.NodeNetworkDevice{{Mode: "host", Device: "lo", Addresses: []model.NodeNetworkAddress{{Family: "ipv4", Alias: "default", Address: "127.0.0.1"}}}},
 			MinDynamicPort: 20000, MaxDynamicPort: 32000,
 		},
 		ReservedResources: &model.NodeReservedResources{},

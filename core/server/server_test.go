@@ -368,11 +368,15 @@ func TestRegisterRefuses(t *testing.T) {
 		want   string
 	}{
 		"misspelt config key": {
-			func(j *model.Job, _ *JobRegisterRequest) { j.TaskGroups[0].Tasks[0].Config = map[string]any{"comand": "x"} },
+			func(j *model.Job, _ *JobRegisterRequest) {
+				j.TaskGroups[0].Tasks[0].Config = map[string]any{"comand": "x"}
+			},
 			rpc.ErrInvalid, `group "web" > task "main" > config`,
 		},
 		"driver version is named": {
-			func(j *model.Job, _ *JobRegisterRequest) { j.TaskGroups[0].Tasks[0].Config = map[string]any{"comand": "x"} },
+			func(j *model.Job, _ *JobRegisterRequest) {
+				j.TaskGroups[0].Tasks[0].Config = map[string]any{"comand": "x"}
+			},
 			rpc.ErrInvalid, "(driver test 1.0.0)",
 		},
 		"enforced index": {
@@ -384,7 +388,9 @@ func TestRegisterRefuses(t *testing.T) {
 			rpc.ErrConflict, "Enforcing job modify index 0: job already exists",
 		},
 		"other type": {
-			func(j *model.Job, _ *JobRegisterRequest) { j.Type, j.TaskGroups[0].ReschedulePolicy, j.TaskGroups[0].Migrate = model.JobTypeSystem, nil, nil },
+			func(j *model.Job, _ *JobRegisterRequest) {
+				j.Type, j.TaskGroups[0].ReschedulePolicy, j.TaskGroups[0].Migrate = model.JobTypeSystem, nil, nil
+			},
 			rpc.ErrInvalid, `cannot update job from type "service" to "system"`,
 		},
 		"no such namespace": {

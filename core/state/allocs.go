@@ -2,6 +2,7 @@ package state
 
 import (
 	"iter"
+	"slices"
 	"time"
 
 	"github.com/droverhq/drover/core/model"
@@ -42,6 +43,17 @@ func (s *Snapshot) AllocsByDeployment(id string) []*model.Allocation {
 	return collect(each[*model.Allocation](s, TableAllocs, byDeployment, id))
 }
 
+// copyAlloc returns a copy whose own fields may be set. Its maps and lists are shared: they are replaced, not changed.
+func copyAlloc(old *model.Allocation) *model.Allocation {
+	a := *old
+	a.AllocStates = slices.Clip(old.AllocStates)
+	if old.DeploymentStatus != nil {
+		st := *old.DeploymentStatus
+		a.DeploymentStatus = &st
+	}
+	return &a
+}
+
 // putAlloc writes an allocation over old (nil when it is new). Changes of the servers are pushed to its node.
 func (tx *Txn) putAlloc(old, a *model.Allocation, byServer bool) {
 	a.Job = nil
@@ -80,7 +92,7 @@ func (tx *Txn) UpdateAllocsFromNode(nodeID string, updates []*model.Allocation) 
 		if old == nil || (nodeID != "" && old.NodeID != nodeID) {
 			continue
 		}
-		a := old.Copy()
+		a := copyAlloc(old)
 		if u.ClientStatus != "" {
 			a.ClientStatus, a.ClientDescription = u.ClientStatus, u.ClientDescription
 			if u.ClientStatus != old.ClientStatus && (old.ClientStatus == model.AllocClientUnknown || len(old.AllocStates) > 0) {
@@ -141,7 +153,7 @@ func (tx *Txn) SetTransition(ids []string, t model.DesiredTransition) {
 		if old == nil {
 			continue
 		}
-		a := old.Copy()
+		a := copyAlloc(old)
 		for _, f := range []struct{ to, from **bool }{
 			{&a.DesiredTransition.Migrate, &t.Migrate},
 			{&a.DesiredTransition.Reschedule, &t.Reschedule},

@@ -150,7 +150,7 @@ func (tx *Txn) PromoteDeployment(id string, groups []string) *model.Deployment {
 		if g == nil || !g.Promoted || old.DeploymentStatus == nil || !old.DeploymentStatus.Canary {
 			continue
 		}
-		a := old.Copy()
+		a := copyAlloc(old)
 		a.DeploymentStatus.Canary = false
 		a.DeploymentStatus.ModifyIndex = tx.index
 		tx.putAlloc(old, a, true)
@@ -163,7 +163,7 @@ func (tx *Txn) SetAllocHealth(healthy, unhealthy []string) {
 	set := func(ids []string, ok bool) {
 		for _, id := range ids {
 			if old := tx.Alloc(id); old != nil {
-				a := old.Copy()
+				a := copyAlloc(old)
 				tx.setHealth(old, a, ok, tx.now)
 				tx.putAlloc(old, a, true)
 			}

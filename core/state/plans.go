@@ -36,7 +36,7 @@ func (tx *Txn) stop(planned *model.Allocation) {
 	if old == nil {
 		return
 	}
-	a := old.Copy()
+	a := copyAlloc(old)
 	a.DesiredStatus, a.DesiredDescription = planned.DesiredStatus, planned.DesiredDescription
 	if planned.ClientStatus != "" && planned.ClientStatus != old.ClientStatus && !old.ClientTerminal() {
 		tx.serverClientStatus(a, planned)
@@ -64,7 +64,7 @@ func (tx *Txn) serverClientStatus(a, planned *model.Allocation) {
 
 // place stores a new allocation, or changes one in place: then what its node says of it stays.
 func (tx *Txn) place(planned *model.Allocation) {
-	a := planned.Copy()
+	a := copyAlloc(planned)
 	old := tx.Alloc(a.ID)
 	if old == nil {
 		a.CreateIndex, a.CreateTime = tx.index, tx.now.UnixNano()
@@ -72,7 +72,7 @@ func (tx *Txn) place(planned *model.Allocation) {
 			a.ClientStatus = model.AllocClientPending
 		}
 		if prev := tx.Alloc(a.PreviousAllocation); prev != nil {
-			p := prev.Copy()
+			p := copyAlloc(prev)
 			p.NextAllocation = a.ID
 			tx.putAlloc(prev, p, true)
 		}
@@ -89,6 +89,8 @@ func (tx *Txn) place(planned *model.Allocation) {
 	a.TaskStates, a.AllocStates, a.NetworkStatus = old.TaskStates, slices.Clone(old.AllocStates), old.NetworkStatus
 	if !joined {
 		a.DeploymentStatus = old.DeploymentStatus
+	} else if st := a.DeploymentStatus; st != nil {
+		a.DeploymentStatus = &model.AllocDeploymentStatus{Canary: st.Canary} // health has to be shown anew
 	}
 	if a.NextAllocation == "" {
 		a.NextAllocation = old.NextAllocation

@@ -49,6 +49,9 @@ func (tx *Txn) startSummary(j *model.Job, fresh bool) {
 	}
 	if (j.IsPeriodic() || j.IsParameterized()) && s.Children == nil {
 		s.Children = &model.JobChildrenSummary{}
+		for child := range tx.JobChildren(j.Namespace, j.ID) { // of an earlier job of the same name
+			tx.countChild(j.Namespace, j.ID, "", child.Status)
+		}
 	}
 	if fresh {
 		tx.countChild(j.Namespace, j.ParentID, "", j.Status)
