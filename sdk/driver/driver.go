@@ -58,7 +58,9 @@ type Driver[C, S any] interface {
 	Recover(ctx context.Context, req *RecoverRequest[C, S]) error
 
 	// Wait blocks until the task ends and returns how. The SDK calls it once for each started or recovered task and
-	// ends ctx when the result no longer matters; Wait then returns ctx.Err() and the task lives on.
+	// ends ctx when the result no longer matters; Wait then returns ctx.Err() and the task lives on. It also returns
+	// when the task is destroyed: Destroy allows it 2 s, so that those who wait learn how the task ended. An error means
+	// that the task has ended and nobody can tell how.
 	Wait(ctx context.Context, taskID string) (*ExitResult, error)
 
 	// Stop ends the task: it sends the signal, waits for up to the timeout and then kills. It returns when the task is
