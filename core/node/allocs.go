@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/droverhq/drover/core/model"
@@ -128,7 +129,12 @@ func (n *Node) apply(push *rpc.NodeAllocsPush, known jobs) error {
 	}
 	if push.Full {
 		n.settleOrphans(push)
-		n.contactOnce.Do(func() { close(n.contact) })
+		n.contactOnce.Do(func() {
+			close(n.contact)
+			if n.mine {
+				n.sweep()
+			}
+		})
 	}
 	known.keep(n.runnersNow())
 	return missing
@@ -160,13 +166,11 @@ func (n *Node) act(action reconcile.Action, known jobs, full bool) error {
 		return nil
 	}
 	a := action.Alloc.Copy()
-	if a.Job == nil {
-		a.Job = known[jobVersion{a.JobKey(), a.JobVersion}]
+	if r := n.runner(a.ID); a.Job == nil && r != nil && r.Alloc().JobVersion == a.JobVersion {
+		a.Job = r.Alloc().Job // a job of the same name and version may have been registered anew since
 	}
 	if a.Job == nil {
-		if r := n.runner(a.ID); r != nil && r.Alloc().JobVersion == a.JobVersion {
-			a.Job = r.Alloc().Job
-		}
+		a.Job = known[jobVersion{a.JobKey(), a.JobVersion}]
 	}
 	switch action.Verb {
 	case reconcile.Gone:
@@ -214,18 +218,21 @@ func (n *Node) salvaged(a *model.Allocation) *statedb.Alloc {
 	return s
 }
 
-// settleOrphans ends salvaged tasks of allocations that the servers no longer want here.
+// settleOrphans ends salvaged tasks of allocations that the servers no longer want here. It waits for that: their
+// directories are removed next.
 func (n *Node) settleOrphans(push *rpc.NodeAllocsPush) {
 	n.mu.Lock()
 	left := n.orphans
 	n.orphans = map[string]map[string]*statedb.Task{}
 	n.mu.Unlock()
+	var ending sync.WaitGroup
+	defer ending.Wait()
 	for id, tasks := range left {
 		names := make([]string, 0, len(tasks))
 		for name, t := range tasks {
 			names = append(names, name)
 			n.logger.Warn("ending a salvaged task that is not wanted here any more", "alloc", id, "task", name)
-			n.spawn(func() {
+			ending.Go(func() {
 				ctx, cancel := context.WithTimeout(n.taskCtx, time.Minute)
 				defer cancel()
 				drv, err := n.cfg.Plugins.DriverOf(ctx, t.Driver, t.Generation)

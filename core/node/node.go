@@ -31,6 +31,7 @@ type Node struct {
 	cfg    Config
 	logger hclog.Logger
 	who    identity
+	mine   bool // alloc_dir is this node's alone
 	store  *statedb.Store
 	found  *fingerprint.Result
 	groups *cgroup.Manager
@@ -77,8 +78,8 @@ func New(cfg Config) (*Node, error) {
 	if n.who, err = loadIdentity(stateDir); err != nil {
 		return nil, err
 	}
-	if err := os.MkdirAll(cfg.AllocDir, 0o711); err != nil {
-		return nil, fmt.Errorf("make alloc_dir: %w", err)
+	if n.mine, err = claimAllocDir(cfg.AllocDir, n.who.id); err != nil {
+		return nil, err
 	}
 	if err := n.openStore(stateDir); err != nil {
 		return nil, err
@@ -205,8 +206,12 @@ func (n *Node) Run(ctx context.Context) error {
 func (n *Node) Shutdown(ctx context.Context, stopTasks bool) error {
 	var err error
 	n.mu.Lock()
+	again := n.closed
 	n.closed = true
 	n.mu.Unlock()
+	if again {
+		return nil
+	}
 	if stopTasks {
 		err = n.removeAll(ctx)
 	}

@@ -3,61 +3,109 @@ package node
 import (
 	"cmp"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
 	"slices"
+	"sync"
+
+	"google.golang.org/protobuf/proto"
 
 	"github.com/droverhq/drover/core/model"
 	"github.com/droverhq/drover/core/node/taskrunner"
 	"github.com/droverhq/drover/core/pluginhost"
 	"github.com/droverhq/drover/core/rpc"
 	"github.com/droverhq/drover/sdk/driver"
+	"github.com/droverhq/drover/sdk/schema"
 )
 
 // FromPluginHost makes package pluginhost's Host fit the node.
-func FromPluginHost(h *pluginhost.Host) PluginHost { return realHost{h} }
+func FromPluginHost(h *pluginhost.Host) PluginHost {
+	return &realHost{Host: h, schemas: map[string]rpc.DriverSchema{}}
+}
 
-type realHost struct{ h *pluginhost.Host }
+type realHost struct {
+	*pluginhost.Host
+	mu      sync.Mutex
+	schemas map[string]rpc.DriverSchema // by the plugin host's digest
+}
 
 var (
-	_ PluginHost        = realHost{}
+	_ PluginHost        = (*realHost)(nil)
 	_ taskrunner.Driver = (*pluginhost.Driver)(nil)
 )
 
-func (r realHost) Driver(ctx context.Context, name string) (taskrunner.Driver, error) {
-	d, err := r.h.Driver(ctx, name)
+func (r *realHost) Driver(ctx context.Context, name string) (taskrunner.Driver, error) {
+	d, err := r.Host.Driver(ctx, name)
 	if err != nil {
 		return nil, err
 	}
 	return d, nil
 }
 
-func (r realHost) DriverOf(ctx context.Context, name string, generation uint64) (taskrunner.Driver, error) {
-	d, err := r.h.DriverOf(ctx, name, generation)
+func (r *realHost) DriverOf(ctx context.Context, name string, generation uint64) (taskrunner.Driver, error) {
+	d, err := r.Host.DriverOf(ctx, name, generation)
 	if err != nil {
 		return nil, err
 	}
 	return d, nil
 }
 
-func (r realHost) Subscribe(allocID, task string) (<-chan driver.TaskEvent, func()) {
-	return r.h.Subscribe(allocID, task)
+func (r *realHost) Subscribe(allocID, task string) (<-chan driver.TaskEvent, func()) {
+	return r.Host.Subscribe(allocID, task)
 }
 
-func (r realHost) Settled(ctx context.Context) error { return r.h.Settled(ctx) }
-func (r realHost) Events() <-chan *model.NodeEvent   { return r.h.Events() }
-func (r realHost) Recovered()                        { r.h.Recovered() }
-
-func (r realHost) Logs(ctx context.Context, name string, follow bool, fn func(line []byte) error) error {
-	return r.h.PluginLogs(ctx, name, follow, fn)
+func (r *realHost) Logs(ctx context.Context, name string, follow bool, fn func(line []byte) error) error {
+	return r.PluginLogs(ctx, name, follow, fn)
 }
 
-func (r realHost) Plugins() (*Plugins, <-chan struct{}) {
-	s, changed := r.h.Watch()
-	p := &Plugins{Drivers: s.Drivers, Plugins: s.Plugins, Attributes: s.Attributes}
-	for _, sc := range s.Schemas {
-		p.Schemas = append(p.Schemas, rpc.DriverSchema{Driver: sc.Driver, Version: sc.Version, Digest: sc.Digest, Spec: sc.JSON})
+// Plugins names schemas by the digest of their wire form, as the servers do.
+func (r *realHost) Plugins() (*Plugins, <-chan struct{}) {
+	s, changed := r.Watch()
+	p := &Plugins{Drivers: make(map[string]*model.DriverInfo, len(s.Drivers)), Plugins: s.Plugins, Attributes: s.Attributes}
+	byDigest := r.wire(s.Schemas)
+	for _, sc := range byDigest {
+		p.Schemas = append(p.Schemas, sc)
 	}
 	slices.SortFunc(p.Schemas, func(a, b rpc.DriverSchema) int {
 		return cmp.Or(cmp.Compare(a.Driver, b.Driver), cmp.Compare(a.Digest, b.Digest))
 	})
+	for name, d := range s.Drivers {
+		info := *d
+		info.SchemaDigest = byDigest[d.SchemaDigest].Digest
+		p.Drivers[name] = &info
+	}
 	return p, changed
+}
+
+func (r *realHost) wire(found map[string]pluginhost.Schema) map[string]rpc.DriverSchema {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	out := make(map[string]rpc.DriverSchema, len(found))
+	for digest, sc := range found {
+		w, known := r.schemas[digest]
+		if !known {
+			var ok bool
+			if w, ok = wireSchema(sc); !ok {
+				continue
+			}
+		}
+		out[digest] = w
+	}
+	r.schemas = out
+	return out
+}
+
+// wireSchema is false for a schema that cannot be sent; the driver then counts as having none.
+func wireSchema(sc pluginhost.Schema) (rpc.DriverSchema, bool) {
+	var spec schema.Spec
+	if json.Unmarshal(sc.JSON, &spec) != nil {
+		return rpc.DriverSchema{}, false
+	}
+	b, err := proto.MarshalOptions{Deterministic: true}.Marshal(spec.Proto())
+	if err != nil {
+		return rpc.DriverSchema{}, false
+	}
+	sum := sha256.Sum256(b)
+	return rpc.DriverSchema{Driver: sc.Driver, Version: sc.Version, Digest: hex.EncodeToString(sum[:]), Spec: b}, true
 }

@@ -100,7 +100,7 @@ func (s *self) build(p *Plugins) *model.Node {
 		Meta: s.meta(), Links: map[string]string{}, CgroupParent: cfg.CgroupParent, NodeMaxAllocs: cfg.MaxAllocs,
 		HostVolumes: cfg.HostVolumes, HostNetworks: cfg.HostNetworks,
 		Drivers: p.Drivers, Plugins: p.Plugins,
-		Status: model.NodeStatusInit, SchedulingEligibility: model.NodeEligible,
+		Status: model.NodeStatusReady, SchedulingEligibility: model.NodeEligible,
 	}
 }
 

@@ -218,8 +218,7 @@ func (n *Node) register(ctx context.Context, conn grpc.ClientConnInterface) (tim
 
 // heartbeats keeps the node ready, and registers it again when what it offers has changed.
 func (n *Node) heartbeats(ctx context.Context, conn grpc.ClientConnInterface, ttl time.Duration) error {
-	status := model.NodeStatusReady
-	timer := time.NewTimer(0) // the first one makes the node ready
+	timer := time.NewTimer(interval(ttl))
 	defer timer.Stop()
 	for {
 		select {
@@ -235,7 +234,7 @@ func (n *Node) heartbeats(ctx context.Context, conn grpc.ClientConnInterface, tt
 		case <-timer.C:
 		}
 		call, cancel := context.WithTimeout(ctx, max(ttl/2, time.Second))
-		resp, err := rpc.NodeHeartbeat.Call(call, conn, &rpc.NodeHeartbeatRequest{NodeAuth: n.auth(), Status: status})
+		resp, err := rpc.NodeHeartbeat.Call(call, conn, &rpc.NodeHeartbeatRequest{NodeAuth: n.auth(), Status: model.NodeStatusReady})
 		cancel()
 		if err != nil {
 			return fmt.Errorf("heartbeat: %w", err)
@@ -245,9 +244,12 @@ func (n *Node) heartbeats(ctx context.Context, conn grpc.ClientConnInterface, tt
 		}
 		n.place.beat(ttl)
 		n.place.learn(resp.Servers)
-		timer.Reset(ttl * 2 / 3) // leaves time for one retry on another server
+		timer.Reset(interval(ttl))
 	}
 }
+
+// interval leaves time for a retry on another server.
+func interval(ttl time.Duration) time.Duration { return ttl * 2 / 3 }
 
 // receive takes the node's allocations as they change.
 func (n *Node) receive(ctx context.Context, conn grpc.ClientConnInterface) error {

@@ -442,9 +442,7 @@ func (r *Runner) fail(err error) {
 	r.stop = &stopWish{reason: err.Error(), noDelay: true, poststop: true}
 	r.mu.Unlock()
 	for _, t := range r.tasks {
-		if t.State().State == model.TaskPending {
-			t.Abort(true, event.SetupFailure(r.node.Now(), err))
-		}
+		t.Kill(taskrunner.Kill{Event: event.SetupFailure(r.node.Now(), err), NoShutdownDelay: true, Fails: true})
 	}
 }
 

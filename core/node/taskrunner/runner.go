@@ -55,6 +55,7 @@ type Kill struct {
 	Reason          string           // shown with the Killing event; may be empty
 	Event           *model.TaskEvent // what led to it; may be nil
 	NoShutdownDelay bool
+	Fails           bool // the task counts as failed
 }
 
 type restartRequest struct {
@@ -162,14 +163,6 @@ func (r *Runner) change(fn func(*model.TaskState), events ...*model.TaskEvent) {
 		r.logger.Error("task state not stored", "error", err)
 	}
 	r.cfg.Changed()
-}
-
-// Abort makes a task dead that was never run by Run.
-func (r *Runner) Abort(failed bool, events ...*model.TaskEvent) {
-	now := r.cfg.Now()
-	r.change(func(s *model.TaskState) {
-		s.State, s.Failed, s.FinishedAt = model.TaskDead, failed, now
-	}, events...)
 }
 
 // Emit adds an event to the task's history.
@@ -295,7 +288,10 @@ func (r *Runner) finish(ctx context.Context, failed bool) {
 		if r.killReq.Event != nil {
 			events = append(events, r.killReq.Event)
 		}
-		events = append(events, event.Killed(now, nil))
+		if !r.State().StartedAt.IsZero() {
+			events = append(events, event.Killed(now, nil))
+		}
+		failed = failed || r.killReq.Fails
 	}
 	r.cfg.Services.Deregister(r.cfg.Task.Name)
 	closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeLogsWait)
