@@ -87,8 +87,8 @@ func (s *server[C, S]) ExecTaskStreaming(stream grpc.BidiStreamingServer[driverv
 	}
 	ctx, cancel := context.WithCancel(stream.Context())
 	defer cancel()
-	stdin, stdinFeed := io.Pipe()
-	defer stdin.Close()
+	stdin := newExecInput()
+	defer stdin.drop()
 	out := &execOutput{stream: stream}
 	req := &ExecRequest{
 		TaskID:  setup.GetTaskId(),
@@ -108,7 +108,7 @@ func (s *server[C, S]) ExecTaskStreaming(stream grpc.BidiStreamingServer[driverv
 	}
 	pushSize(sizes, first.GetTtySize())
 	// The feeder ends when the stream does, which is when this function returns.
-	go feed(stream, stdinFeed, sizes, cancel)
+	go feed(stream, stdin, sizes, cancel)
 	exit, err := w.Exec(ctx, req)
 	if err != nil {
 		return statusOf(err)
@@ -117,26 +117,23 @@ func (s *server[C, S]) ExecTaskStreaming(stream grpc.BidiStreamingServer[driverv
 }
 
 // feed brings what the user types and how the terminal is sized. It ends the command when the user is gone.
-func feed(stream grpc.BidiStreamingServer[driverv1.ExecTaskStreamingRequest, driverv1.ExecTaskStreamingResponse], stdin *io.PipeWriter, sizes chan TerminalSize, gone context.CancelFunc) {
+func feed(stream grpc.BidiStreamingServer[driverv1.ExecTaskStreamingRequest, driverv1.ExecTaskStreamingResponse], stdin *execInput, sizes chan TerminalSize, gone context.CancelFunc) {
 	defer close(sizes)
 	for {
 		msg, err := stream.Recv()
 		if errors.Is(err, io.EOF) {
-			stdin.Close() // the user sends no more; the command may still answer
+			stdin.finish(io.EOF) // the user sends no more; the command may still answer
 			return
 		}
 		if err != nil {
-			stdin.CloseWithError(err)
+			stdin.finish(err)
 			gone()
 			return
 		}
 		pushSize(sizes, msg.GetTtySize())
-		if data := msg.GetStdin().GetData(); len(data) > 0 {
-			// Fails only when the command has ended or no longer reads; what else arrives is of no use to it then.
-			_, _ = stdin.Write(data)
-		}
+		stdin.put(msg.GetStdin().GetData())
 		if msg.GetStdin().GetClose() {
-			stdin.Close()
+			stdin.finish(io.EOF)
 		}
 	}
 }

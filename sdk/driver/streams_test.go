@@ -231,6 +231,49 @@ func TestExecStreaming(t *testing.T) {
 	}
 }
 
+// TestResizeOvertakesUnreadInput: a command that does not read must still learn of its terminal.
+func TestResizeOvertakesUnreadInput(t *testing.T) {
+	f := newFake()
+	began, seen := make(chan struct{}), make(chan driver.TerminalSize, 1)
+	f.exec = func(_ context.Context, r *driver.ExecRequest) (*driver.ExitResult, error) {
+		close(began)
+		seen <- <-r.Resize
+		return &driver.ExitResult{}, nil // with its input unread
+	}
+	d := plugintest.Driver(t, driver.New(info(), able{f}), nil)
+	start(t, d, "t1")
+	sizes := make(chan driver.TerminalSize)
+	input := &notifyingReader{left: 512 << 10, done: make(chan struct{})}
+	go func() {
+		<-began
+		<-input.done // all input is on its way
+		sizes <- driver.TerminalSize{Height: 1, Width: 2}
+	}()
+	exit, err := d.ExecTaskStreaming(t.Context(), &driver.ExecRequest{TaskID: "t1", Command: []string{"sh"}, TTY: true, Stdin: input, Resize: sizes})
+	if err != nil || !exit.Successful() {
+		t.Errorf("got %+v, %v", exit, err)
+	}
+	if got := <-seen; got.Width != 2 {
+		t.Errorf("got %+v", got)
+	}
+}
+
+// notifyingReader gives so many bytes and says when they are gone.
+type notifyingReader struct {
+	left int
+	done chan struct{}
+}
+
+func (r *notifyingReader) Read(p []byte) (int, error) {
+	if r.left == 0 {
+		close(r.done)
+		return 0, io.EOF
+	}
+	n := min(len(p), r.left)
+	r.left -= n
+	return n, nil
+}
+
 func TestExecStreamingEndsWithItsUser(t *testing.T) {
 	f := newFake()
 	began, ended := make(chan struct{}), make(chan struct{})

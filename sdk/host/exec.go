@@ -48,8 +48,18 @@ func (d *Driver) ExecTaskStreaming(ctx context.Context, req *driver.ExecRequest)
 	}
 	in := &execInput{stream: stream}
 	setup := &driverv1.ExecTaskStreamingRequest_Setup{TaskId: req.TaskID, Command: req.Command, Tty: req.TTY}
-	if err := in.send(&driverv1.ExecTaskStreamingRequest{Setup: setup}); err != nil && !errors.Is(err, io.EOF) {
-		return nil, callError(ctx, what, err)
+	first := []*driverv1.ExecTaskStreamingRequest{{Setup: setup}}
+	select {
+	case size, open := <-req.Resize: // a size that is known already goes before input, which may hold it up
+		if open {
+			first = append(first, &driverv1.ExecTaskStreamingRequest{TtySize: sizeProto(size)})
+		}
+	default:
+	}
+	for _, msg := range first {
+		if err := in.send(msg); err != nil && !errors.Is(err, io.EOF) { // EOF: the reason comes with Recv
+			return nil, callError(ctx, what, err)
+		}
 	}
 	go in.copyStdin(req.Stdin)
 	go in.copySizes(ctx, req.Resize)
@@ -115,15 +125,15 @@ func (in *execInput) copySizes(ctx context.Context, sizes <-chan driver.Terminal
 			if !open {
 				return
 			}
-			msg := &driverv1.ExecTaskStreamingRequest{TtySize: &driverv1.ExecTaskStreamingRequest_TerminalSize{
-				Height: int32(size.Height),
-				Width:  int32(size.Width),
-			}}
-			if in.send(msg) != nil {
+			if in.send(&driverv1.ExecTaskStreamingRequest{TtySize: sizeProto(size)}) != nil {
 				return
 			}
 		case <-ctx.Done():
 			return
 		}
 	}
+}
+
+func sizeProto(size driver.TerminalSize) *driverv1.ExecTaskStreamingRequest_TerminalSize {
+	return &driverv1.ExecTaskStreamingRequest_TerminalSize{Height: int32(size.Height), Width: int32(size.Width)}
 }
