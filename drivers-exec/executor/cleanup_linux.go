@@ -66,7 +66,7 @@ func cleanupTask(ctx context.Context, dir string, client *keeper.Client, t keepe
 		}
 	}
 	p := newProcess(&link{dir: dir}, State{ID: t.ID, Proc: t.Proc, Dir: dir, Group: g})
-	if t.Exit == nil && p.openPidfd() >= 0 {
+	if t.Exit == nil && p.reopen() == nil {
 		if !force {
 			fmt.Printf("task %s runs as process %d: left alone\n", t.ID, t.Proc.PID)
 			return nil

@@ -4,8 +4,6 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"strings"
-	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -14,22 +12,6 @@ import (
 	"github.com/droverhq/drover/drivers-exec/executor/launch"
 	"github.com/droverhq/drover/drivers-exec/executor/proc"
 )
-
-// sessions numbers commands run inside tasks, for ids of their own.
-type sessions struct{ n atomic.Uint64 }
-
-// Session is a command to be run inside a task: in its namespaces and cgroup,
-// as its user, with no more rights than it has.
-type Session struct {
-	// Path is the program as the task sees it; Args the complete vector.
-	Path string
-	Args []string
-	Env  []string
-	// Stdin, Stdout and Stderr are the command's files; with TTY all three are
-	// the terminal's.
-	Stdin, Stdout, Stderr *os.File
-	TTY                   bool
-}
 
 // Run runs a command inside the task to its end. When ctx ends the command is
 // killed.
@@ -84,13 +66,6 @@ func (p *Process) dupPidfd() (int, error) {
 	return unix.FcntlInt(uintptr(p.pidfd), unix.F_DUPFD_CLOEXEC, 0)
 }
 
-// Terminal is a pseudo-terminal. Its user side is handed to a Session and
-// closed here when that has begun.
-type Terminal struct {
-	Control *os.File
-	User    *os.File
-}
-
 // OpenTerminal makes a terminal in the task's own /dev/pts if it has one, so
 // that its name means something inside.
 func (p *Process) OpenTerminal() (*Terminal, error) {
@@ -135,21 +110,4 @@ func isTerminalMaster(fd int) error {
 // Resize tells the terminal its size in characters.
 func (t *Terminal) Resize(rows, columns int) error {
 	return unix.IoctlSetWinsize(int(t.Control.Fd()), unix.TIOCSWINSZ, &unix.Winsize{Row: uint16(rows), Col: uint16(columns)})
-}
-
-// ParseSignal reads a signal's name, with or without SIG, or its number.
-func ParseSignal(name string) (syscall.Signal, error) {
-	text := strings.ToUpper(strings.TrimSpace(name))
-	if n := 0; len(text) > 0 && text[0] >= '0' && text[0] <= '9' {
-		if _, err := fmt.Sscanf(text, "%d", &n); err == nil && n > 0 && n <= 64 {
-			return syscall.Signal(n), nil
-		}
-	}
-	if !strings.HasPrefix(text, "SIG") {
-		text = "SIG" + text
-	}
-	if sig := unix.SignalNum(text); sig != 0 {
-		return sig, nil
-	}
-	return 0, fmt.Errorf("unknown signal %q; names are such as SIGTERM", name)
 }

@@ -2,31 +2,10 @@ package executor
 
 import (
 	"os"
-	"sync"
 	"time"
 
-	"github.com/droverhq/drover/drivers-exec/executor/cgroup"
 	"github.com/droverhq/drover/drivers-exec/executor/proc"
 )
-
-// Sample is what a task uses: memory now, and processor time since the sample
-// before.
-type Sample struct {
-	At time.Time
-	// CPU shares are fractions of one core: 1.5 is one and a half. They are 0
-	// in the first sample.
-	CPU, User, System float64
-	Usage             cgroup.Usage
-	// PIDs are the task's processes.
-	PIDs []int
-}
-
-// meter remembers the sample before.
-type meter struct {
-	mu   sync.Mutex
-	at   time.Time
-	last cgroup.Usage
-}
 
 // Measure takes a sample. Memory is the cgroup's own account where there is
 // one, and the sum of the processes' resident memory otherwise.
@@ -35,21 +14,7 @@ func (p *Process) Measure() Sample {
 	if !s.Usage.Memory.Known || !s.Usage.CPU.Known {
 		p.sum(&s)
 	}
-	m := &p.meter
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if span := s.At.Sub(m.at); !m.at.IsZero() && span > 0 {
-		share := func(now, before uint64) float64 {
-			if now < before {
-				return 0 // a process that left took its time with it
-			}
-			return float64(now-before) / float64(span)
-		}
-		s.CPU = share(s.Usage.CPU.Total, m.last.CPU.Total)
-		s.User = share(s.Usage.CPU.User, m.last.CPU.User)
-		s.System = share(s.Usage.CPU.System, m.last.CPU.System)
-	}
-	m.at, m.last = s.At, s.Usage
+	p.meter.rate(&s)
 	return s
 }
 

@@ -1,6 +1,8 @@
 package keeper
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -9,6 +11,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/droverhq/drover/drivers-exec/executor/launch"
 )
 
 // conn carries messages and open files over a Unix socket.
@@ -115,4 +119,35 @@ func (c *conn) peer() (*unix.Ucred, error) {
 		return nil, fmt.Errorf("peer process %d is of user %d, not of %d or root", cred.Pid, cred.Uid, os.Geteuid())
 	}
 	return cred, nil
+}
+
+// dial connects to the keeper of dir and returns its pid, as the kernel knows
+// it: of whoever called listen, the same process through every upgrade.
+func dial(ctx context.Context, dir string, c *conn) (int, error) {
+	var d net.Dialer
+	nc, err := d.DialContext(ctx, "unix", socketPath(dir))
+	if err != nil {
+		return 0, err
+	}
+	c.UnixConn = nc.(*net.UnixConn)
+	cred, err := c.peer()
+	if err != nil {
+		nc.Close()
+		return 0, err
+	}
+	return int(cred.Pid), nil
+}
+
+// absent reports whether a failed dial means that no keeper is there.
+func absent(err error) bool {
+	return errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ECONNREFUSED)
+}
+
+// filesOf lists the files that travel with a start.
+func filesOf(spec *launch.Spec, f launch.Files) []int {
+	files := f.Stdio[:]
+	if spec.Enter.Any() {
+		files = append(files[:3:3], f.Enter)
+	}
+	return files
 }

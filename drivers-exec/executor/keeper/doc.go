@@ -20,3 +20,6 @@
 //
 // The keeper ends itself when it has no client and holds nothing.
 package keeper
+
+// Verb is the first argument of a driver binary that is to be a keeper.
+const Verb = "keep"

@@ -17,9 +17,6 @@ import (
 	"github.com/droverhq/drover/drivers-exec/executor/slim"
 )
 
-// Verb is the first argument of a driver binary that is to be a keeper.
-const Verb = "keep"
-
 // How long a keeper without clients waits for one. The second is for tasks
 // that have ended but whose exit nobody has asked for: their records stay.
 const (

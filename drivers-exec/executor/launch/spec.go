@@ -12,6 +12,8 @@ type Spec struct {
 	// Dir is the working directory as seen by the process; empty means "/".
 	Dir string
 
+	// Stdout and Stderr are the paths of named pipes, on Windows.
+	Stdout, Stderr string `json:",omitempty"`
 	// TTY makes standard input the controlling terminal.
 	TTY bool
 	// OOMScoreAdj replaces the keeper's own, which is low.
@@ -112,4 +114,13 @@ type Entry struct {
 	// or "bidirectional".
 	Propagation  string `json:",omitempty"`
 	Major, Minor uint32 `json:",omitempty"`
+}
+
+// Files are the open files a process is started with on Linux. The caller
+// keeps them. On Windows the keeper opens Spec.Stdout and Spec.Stderr itself.
+type Files struct {
+	// Stdio are standard input, output and error; none may be 0, 1 or 2.
+	Stdio [3]int
+	// Enter is the pidfd of the process whose namespaces Spec.Enter names.
+	Enter int
 }

@@ -12,14 +12,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Files are the open files a process is started with. The caller keeps them.
-type Files struct {
-	// Stdio are standard input, output and error; none may be 0, 1 or 2.
-	Stdio [3]int
-	// Enter is the pidfd of the process whose namespaces Spec.Enter names.
-	Enter int
-}
-
 // Child is a process between its fork and the moment its program runs.
 type Child struct {
 	PID int

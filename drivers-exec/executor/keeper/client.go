@@ -4,11 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"sync"
 	"time"
-
-	"golang.org/x/sys/unix"
 
 	"github.com/droverhq/drover/drivers-exec/executor/launch"
 	"github.com/droverhq/drover/drivers-exec/executor/proc"
@@ -37,26 +34,15 @@ type answer struct {
 // Dial connects to the keeper of dir. ended is called, from one goroutine and
 // in order, for each task that ends while the connection lasts.
 func Dial(ctx context.Context, dir string, ended func(Task)) (*Client, error) {
-	var d net.Dialer
-	nc, err := d.DialContext(ctx, "unix", socketPath(dir))
+	c := &Client{ended: ended, pending: map[uint64]chan answer{}, done: make(chan struct{})}
+	peer, err := dial(ctx, dir, &c.conn)
 	if err != nil {
-		return nil, fmt.Errorf("connect to keeper: %w", err)
-	}
-	c := &Client{
-		conn: conn{UnixConn: nc.(*net.UnixConn)}, ended: ended,
-		pending: map[uint64]chan answer{}, done: make(chan struct{}),
-	}
-	cred, err := c.conn.peer()
-	if err != nil {
-		nc.Close()
 		return nil, fmt.Errorf("connect to keeper: %w", err)
 	}
 	go c.read()
 	a, err := c.call(ctx, &message{Op: opHello, Version: Version})
-	if err == nil && a.m.Proc.PID != int(cred.Pid) && cred.Pid != 0 {
-		// The credentials are of whoever called listen: the same process
-		// through every upgrade.
-		err = fmt.Errorf("socket is served by process %d, the keeper says it is %d", cred.Pid, a.m.Proc.PID)
+	if err == nil && peer != 0 && a.m.Proc.PID != peer {
+		err = fmt.Errorf("socket is served by process %d, the keeper says it is %d", peer, a.m.Proc.PID)
 	}
 	if err != nil {
 		c.Close()
@@ -93,11 +79,7 @@ func (c *Client) Session(ctx context.Context, id string, spec *launch.Spec, f la
 }
 
 func (c *Client) start(ctx context.Context, m *message, f launch.Files) (Task, int, error) {
-	files := f.Stdio[:]
-	if m.Spec.Enter.Any() {
-		files = append(files[:3:3], f.Enter)
-	}
-	a, err := c.call(ctx, m, files...)
+	a, err := c.call(ctx, m, filesOf(m.Spec, f)...)
 	if err != nil {
 		return Task{}, -1, err
 	}
@@ -217,7 +199,7 @@ func Connect(ctx context.Context, dir string, command []string, ended func(Task)
 		if err == nil {
 			return c, nil
 		}
-		if !errors.Is(err, unix.ENOENT) && !errors.Is(err, unix.ECONNREFUSED) && !errors.Is(err, ErrLost) {
+		if !absent(err) && !errors.Is(err, ErrLost) {
 			return nil, err
 		}
 		if ctx.Err() != nil {
