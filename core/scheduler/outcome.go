@@ -21,7 +21,7 @@ func (r *run) outcome() *Outcome {
 	eval.QueuedAllocations = r.queued
 	eval.FailedTGAllocs, eval.ClassEligibility, eval.EscapedComputedClass = nil, nil, false
 	if r.Eval.AnnotatePlan {
-		r.plan.Annotations = &model.PlanAnnotations{DesiredTGUpdates: r.desired}
+		r.plan.Annotations = &model.PlanAnnotations{DesiredTGUpdates: r.desired, PreemptedAllocs: r.preempted}
 		eval.PlanAnnotations = r.plan.Annotations
 	}
 	out := &Outcome{Plan: r.plan, Eval: eval, FollowUps: r.followUps}

@@ -84,6 +84,9 @@ func (r *run) place(p *reconcile.Placement) {
 		r.free(p.Replaces.Alloc)
 	}
 	choice, ok := placer.Next(wish(p))
+	if !ok && r.preempt(p, placer) {
+		return
+	}
 	if !ok {
 		if p.Replaces != nil {
 			r.unfree(p.Replaces.Alloc)
@@ -92,15 +95,21 @@ func (r *run) place(p *reconcile.Placement) {
 		r.noPlacement(p)
 		return
 	}
+	r.accept(p, placer, choice)
+}
+
+// accept turns a placer's choice into an allocation, and tells the other placers of it.
+func (r *run) accept(p *reconcile.Placement, placer *groupPlacer, choice rank.Choice) *model.Allocation {
 	for _, other := range r.placers {
 		if other != placer {
-			other.Returns(choice.Node.ID, other.key.group == group)
+			other.Returns(choice.Node.ID, other.key.group == p.Group.Name)
 		}
 	}
 	a := r.allocation(p)
 	a.NodeID, a.NodeName = choice.Node.ID, choice.Node.Name
 	a.AllocatedResources, a.Metrics = choice.Resources, choice.Metrics
 	r.commit(p, a)
+	return a
 }
 
 // commit puts a placement and the stop that goes with it into the plan.

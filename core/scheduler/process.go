@@ -51,6 +51,9 @@ type run struct {
 	placers []*groupPlacer
 	failed  map[string]*model.AllocMetric
 	queued  map[string]int
+
+	evicted   map[groupName]int // how many the plan preempts
+	preempted []*model.AllocListStub
 }
 
 func newRun(in Input) *run {

@@ -23,6 +23,19 @@ func TestWhateverHappens(t *testing.T) {
 			w.node(propertyNode(rt, i))
 		}
 		typ := rapid.SampledFrom([]string{model.JobTypeService, model.JobTypeBatch, model.JobTypeSystem, model.JobTypeSysBatch}).Draw(rt, "type")
+		if rapid.Bool().Draw(rt, "preemption") {
+			w.config.PreemptionConfig = model.PreemptionConfig{
+				SystemSchedulerEnabled: true, SysBatchSchedulerEnabled: true, BatchSchedulerEnabled: true, ServiceSchedulerEnabled: true,
+			}
+		}
+		for i := range rapid.IntRange(0, 6).Draw(rt, "fillers") {
+			node := fmt.Sprintf("n%d", rapid.IntRange(0, 5).Draw(rt, "on"))
+			if w.Fleet().NodeByID(node) != nil && len(w.AllocsByNode(node)) < 2 {
+				filler(w, fmt.Sprintf("f%d", i), node, rapid.IntRange(20, 60).Draw(rt, "priority"), func(r *model.AllocatedResources) {
+					r.Tasks["t"].Cpu.CpuShares = 1800
+				})
+			}
+		}
 		version := uint64(0)
 		w.job(propertyJob(rt, typ, version))
 		for range rapid.IntRange(1, 12).Draw(rt, "steps") {
@@ -67,7 +80,7 @@ func step(rt *rapid.T, w *world, typ string) *Outcome {
 }
 
 func dump(p *model.Plan) string {
-	for _, lists := range []map[string][]*model.Allocation{p.NodeUpdate, p.NodeAllocation} {
+	for _, lists := range []map[string][]*model.Allocation{p.NodeUpdate, p.NodeAllocation, p.NodePreemptions} {
 		for _, l := range lists {
 			slices.SortFunc(l, func(a, b *model.Allocation) int { return nameOrder(a, b) })
 		}
@@ -150,6 +163,9 @@ func checkEnd(rt *rapid.T, w *world, out *Outcome) {
 	job := w.Job("", "job")
 	live := map[string]int{}
 	for _, a := range w.allocs {
+		if a.JobID != job.ID {
+			continue
+		}
 		if a.Terminal() && a.ClientStatus != model.AllocClientFailed || a.ServerTerminal() {
 			continue
 		}
@@ -232,7 +248,7 @@ func propertyJob(rt *rapid.T, typ string, version uint64) *model.Job {
 func anAlloc(rt *rapid.T, w *world, change func(*model.Allocation)) {
 	var ids []string
 	for id, a := range w.allocs {
-		if !a.Terminal() {
+		if !a.Terminal() && a.JobID == "job" {
 			ids = append(ids, id)
 		}
 	}

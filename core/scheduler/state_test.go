@@ -2,6 +2,7 @@ package scheduler
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -141,7 +142,7 @@ func (w *world) commit(p *model.Plan) {
 	}
 	for id := range nodes {
 		var removed []*model.Allocation
-		for _, a := range p.NodeUpdate[id] {
+		for _, a := range append(slices.Clone(p.NodeUpdate[id]), p.NodePreemptions[id]...) {
 			removed = append(removed, w.allocs[a.ID])
 		}
 		for _, a := range p.NodeAllocation[id] {
@@ -158,9 +159,11 @@ func (w *world) commit(p *model.Plan) {
 		w.checkByList(id, p)
 	}
 	w.index++
-	for _, list := range p.NodeUpdate {
-		for _, a := range list {
-			w.set(a)
+	for _, lists := range []map[string][]*model.Allocation{p.NodeUpdate, p.NodePreemptions} {
+		for _, list := range lists {
+			for _, a := range list {
+				w.set(a)
+			}
 		}
 	}
 	for _, list := range p.NodeAllocation {
@@ -187,7 +190,7 @@ func (w *world) commit(p *model.Plan) {
 func (w *world) checkByList(id string, p *model.Plan) {
 	w.t.Helper()
 	gone := map[string]bool{}
-	for _, a := range p.NodeUpdate[id] {
+	for _, a := range append(slices.Clone(p.NodeUpdate[id]), p.NodePreemptions[id]...) {
 		gone[a.ID] = true
 	}
 	var existing []*model.Allocation

@@ -6,6 +6,7 @@ import (
 	"github.com/droverhq/drover/core/model"
 	"github.com/droverhq/drover/core/scheduler/feasible"
 	"github.com/droverhq/drover/core/scheduler/fleet"
+	"github.com/droverhq/drover/core/scheduler/preempt"
 	"github.com/droverhq/drover/core/scheduler/reconcile"
 )
 
@@ -35,6 +36,12 @@ func (r *run) placeOn(p *reconcile.Placement) {
 		rules.Count(num, true, -1)
 	}
 	verdict := rules.Check(num)
+	var victims []preempt.Victim
+	if _, exhausted := rules.Reason(verdict); exhausted && r.mayPreempt() {
+		if victims = r.search(rules, num, p.Job.Priority).Find(); victims != nil {
+			verdict = feasible.OK
+		}
+	}
 	var out *model.AllocatedResources
 	if verdict == feasible.OK {
 		var why string
@@ -43,6 +50,9 @@ func (r *run) placeOn(p *reconcile.Placement) {
 		}
 	}
 	if verdict != feasible.OK {
+		for _, v := range victims {
+			r.draft.Take(num, v.Alloc.AllocatedResources)
+		}
 		r.refused(p, rules, num, verdict)
 		return
 	}
@@ -53,6 +63,7 @@ func (r *run) placeOn(p *reconcile.Placement) {
 	a := r.allocation(p)
 	a.NodeID, a.NodeName, a.AllocatedResources = node.ID, node.Name, out
 	a.Metrics = &model.AllocMetric{NodesEvaluated: 1, NodePool: node.NodePool, NodesAvailable: map[string]int{node.Datacenter: 1}}
+	r.evict(victims, a)
 	r.commit(p, a)
 }
 

@@ -84,6 +84,16 @@ func (a *Ask) Exact() bool {
 	return a.cores > 0 || len(a.static) > 0 || len(a.dynamic) > 0 || len(a.devices) > 0
 }
 
+// WantsPort tells whether that static port is asked for.
+func (a *Ask) WantsPort(port int) bool {
+	for _, p := range a.static {
+		if p.Value == port {
+			return true
+		}
+	}
+	return false
+}
+
 // Shared is what every instance gets when Exact is false. It must not be changed.
 func (a *Ask) Shared() *model.AllocatedResources { return a.template }
 

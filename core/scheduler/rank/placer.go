@@ -197,6 +197,11 @@ func (p *Placer) prefer(nodeID string) (Choice, bool) {
 	if nodeID == "" {
 		return Choice{}, false
 	}
+	return p.On(nodeID)
+}
+
+// On places one more instance on a certain node, if it will have it.
+func (p *Placer) On(nodeID string) (Choice, bool) {
 	num, ok := p.Draft.Number(nodeID)
 	if !ok || !p.Rules.Candidate(num) {
 		return Choice{}, false
@@ -204,8 +209,10 @@ func (p *Placer) prefer(nodeID string) (Choice, bool) {
 	if p.at[num] == 0 {
 		nodes, use, i := p.Draft.Row(num)
 		p.look(num, nodes, use, i)
+	} else {
+		p.again(num)
 	}
-	if p.at[num] < 0 || p.Rules.Check(num) != feasible.OK {
+	if p.at[num] <= 0 || p.Rules.Check(num) != feasible.OK {
 		return Choice{}, false
 	}
 	p.buckets.rate()
@@ -213,6 +220,22 @@ func (p *Placer) prefer(nodeID string) (Choice, bool) {
 		p.metrics = p.explain(nil)
 	}
 	return p.place(num, p.final(&p.candidates[p.at[num]-1]))
+}
+
+// Rate scores a node as it is in the draft, whether or not it is feasible, as the sum of its terms and their number.
+// Which nodes to avoid is not asked.
+func (p *Placer) Rate(num fleet.Num) (sum float64, terms int) {
+	nodes, use, i := p.Draft.Row(num)
+	c := candidate{num: uint32(num), bucket: p.buckets.of(nodes, i), same: p.same[num]}
+	if len(p.affinities.list) > 0 {
+		c.fixed = p.affinities.score(nodes.Node[i], nodes.Class[i])
+	}
+	p.score(&c, nodes, use, i)
+	p.buckets.rate()
+	if boost := p.buckets.list[c.bucket].boost; boost != 0 {
+		return c.sum + boost, int(c.terms) + 1
+	}
+	return c.sum, int(c.terms)
 }
 
 // place takes a candidate.

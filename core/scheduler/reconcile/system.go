@@ -246,7 +246,9 @@ func canaries(g *model.TaskGroup, destructive int) int {
 func (r *system) deploy(g *model.TaskGroup, allocs []*model.Allocation, total, changed, destructive int) {
 	if r.deployment != nil {
 		if s := r.deployment.TaskGroups[g.Name]; s != nil {
-			r.complete = r.complete && done(s)
+			c := *s
+			c.DesiredTotal = min(c.DesiredTotal, total) // nodes may have left since
+			r.complete = r.complete && done(&c)
 		}
 		return
 	}
