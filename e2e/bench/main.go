@@ -113,8 +113,8 @@ func (b *bench) start() error {
 		if err != nil {
 			return err
 		}
-		defer ln.Close()
 		ports[i] = ln.Addr().(*net.TCPAddr).Port
+		ln.Close()
 	}
 	b.addr = fmt.Sprintf("http://127.0.0.1:%d", ports[0])
 	conf := fmt.Sprintf("data_dir = %q\nports {\n http = %d\n rpc = %d\n serf = %d\n}\nserver { enabled = true }\nclient { enabled = true }\nplugin \"raw_exec\" {\n config { enabled = true }\n}\n",

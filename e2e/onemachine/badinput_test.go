@@ -55,7 +55,7 @@ func TestMistakesInJobs(t *testing.T) {
 		hcl  string
 		want []string
 	}{
-		"broken HCL": {"job \"x\" {\n  group \"g\" {\n    task \"t\" {\n  }\n", []string{"stdin:", "Unclosed"}},
+		"broken HCL": {"job \"x\" {\n  group \"g\" {\n    task \"t\" {\n  }\n", []string{"stdin:", "unclosed configuration block"}},
 		"misspelt block": {strings.Replace(simple("typo", "raw_exec", `command = "/bin/true"`), "resources", "resuorces", 1),
 			[]string{"resuorces", `"resources"`}},
 		"misspelt config key":  {simple("badkey", "raw_exec", `comand = "/bin/true"`), []string{"comand", "raw_exec"}},
@@ -239,7 +239,7 @@ func TestFullDisk(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer os.Remove(disk)
-	if err := syscall.Mount("tmpfs", disk, "tmpfs", 0, "size=48m"); err != nil {
+	if err := syscall.Mount("tmpfs", disk, "tmpfs", 0, "size=160m"); err != nil {
 		t.Fatal(err)
 	}
 	defer syscall.Unmount(disk, syscall.MNT_DETACH)
