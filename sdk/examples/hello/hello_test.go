@@ -147,7 +147,7 @@ func TestTaskOutlivesPlugin(t *testing.T) {
 
 func launch(t *testing.T, binary string) *host.Process {
 	t.Helper()
-	p, err := host.Launch(t.Context(), host.LaunchConfig{Path: binary, Timeout: 20 * time.Second})
+	p, err := host.Launch(t.Context(), host.LaunchConfig{Path: binary, SocketDir: t.TempDir(), Timeout: 20 * time.Second})
 	if err != nil {
 		t.Fatal(err)
 	}
