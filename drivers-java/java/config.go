@@ -1,0 +1,103 @@
+package java
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path"
+
+	"github.com/droverhq/drover/drivers-exec/executor/isolation"
+	"github.com/droverhq/drover/sdk/schema"
+)
+
+// pluginConfig is the agent's plugin block.
+type pluginConfig struct {
+	DefaultPIDMode string   `config:"default_pid_mode" default:"private"`
+	DefaultIPCMode string   `config:"default_ipc_mode" default:"private"`
+	AllowCaps      []string `config:"allow_caps"`
+	// What the exec driver calls by the same names.
+	NoPivotRoot bool              `config:"no_pivot_root" default:"false"`
+	ChrootEnv   map[string]string `config:"chroot_env"`
+}
+
+// config is pluginConfig checked, with defaults.
+type config struct{ pluginConfig }
+
+// taskConfig is a task's config block.
+type taskConfig struct {
+	JarPath    string   `config:"jar_path"`
+	Class      string   `config:"class"`
+	ClassPath  string   `config:"class_path"`
+	JVMOptions []string `config:"jvm_options"`
+	Args       []string `config:"args"`
+	// Isolation: these count where the driver isolates.
+	PIDMode string   `config:"pid_mode"`
+	IPCMode string   `config:"ipc_mode"`
+	CapAdd  []string `config:"cap_add"`
+	CapDrop []string `config:"cap_drop"`
+	WorkDir string   `config:"work_dir"`
+}
+
+// Values of pid_mode and ipc_mode.
+const (
+	private = "private"
+	host    = "host"
+)
+
+// check refuses what no task could be started with, and fills in defaults.
+func check(p pluginConfig) (config, error) {
+	c := config{p}
+	if _, err := isPrivate("default_pid_mode", p.DefaultPIDMode, private); err != nil {
+		return c, err
+	}
+	if _, err := isPrivate("default_ipc_mode", p.DefaultIPCMode, private); err != nil {
+		return c, err
+	}
+	if err := isolation.CheckCapabilities("allow_caps", p.AllowCaps); err != nil {
+		return c, err
+	}
+	if p.AllowCaps == nil {
+		c.AllowCaps = isolation.DefaultCapabilities()
+	}
+	if len(p.ChrootEnv) == 0 {
+		c.ChrootEnv = isolation.DefaultChroot()
+	}
+	return c, nil
+}
+
+// isPrivate reads a mode; an empty one is the default.
+func isPrivate(option, mode, byDefault string) (bool, error) {
+	if mode == "" {
+		mode = byDefault
+	}
+	switch mode {
+	case private:
+		return true, nil
+	case host:
+		return false, nil
+	}
+	return false, fmt.Errorf("%s is %q, it must be %q or %q", option, mode, private, host)
+}
+
+// CheckConfig refuses a task's config for what the schema cannot say.
+func (d *Driver) CheckConfig(_ context.Context, c taskConfig) schema.Diagnostics {
+	var found schema.Diagnostics
+	refuse := func(option string, err error) {
+		if err != nil {
+			found = append(found, schema.Diagnostic{Summary: "Invalid value", Detail: err.Error(), Path: option})
+		}
+	}
+	if c.JarPath == "" && c.Class == "" {
+		found = append(found, schema.Diagnostic{Summary: "Missing program", Detail: "one of jar_path and class must be set", Path: "jar_path"})
+	}
+	_, err := isPrivate("pid_mode", c.PIDMode, private)
+	refuse("pid_mode", err)
+	_, err = isPrivate("ipc_mode", c.IPCMode, private)
+	refuse("ipc_mode", err)
+	refuse("cap_add", isolation.CheckCapabilities("cap_add", c.CapAdd))
+	refuse("cap_drop", isolation.CheckCapabilities("cap_drop", c.CapDrop))
+	if isolates() && c.WorkDir != "" && !path.IsAbs(c.WorkDir) {
+		refuse("work_dir", errors.New("it must be an absolute path inside the task's root"))
+	}
+	return found
+}
