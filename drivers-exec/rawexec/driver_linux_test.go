@@ -189,10 +189,10 @@ func TestPluginKilled(t *testing.T) {
 	n := newNode(t)
 	gate := filepath.Join(t.TempDir(), "gate")
 	syscall.Mkfifo(gate, 0o600)
-	runs, ends := n.Task(shell("i=0; while read x <"+gate+"; do i=$((i+1)); echo line $i; [ $x = end ] && exit 6; done")), n.Task(shell("read x <"+gate+"; exit 5"))
+	runs := n.Task(shell("exec 3<>" + gate + "; i=0; while read x <&3; do i=$((i+1)); echo line $i; [ $x = end ] && exit 6; done"))
 	endGate := filepath.Join(t.TempDir(), "gate2")
 	syscall.Mkfifo(endGate, 0o600)
-	ends = n.Task(shell("read x <" + endGate + "; exit 5"))
+	ends := n.Task(shell("read x <" + endGate + "; exit 5"))
 	hr, he := n.Start(runs), n.Start(ends)
 	pid := n.PID(runs)
 	keeper := n.Keeper()
@@ -230,7 +230,8 @@ func TestPluginKilled(t *testing.T) {
 	}
 }
 
-// send writes a line into a FIFO that a task reads.
+// send writes a line into a FIFO that a task reads. It waits for the task to
+// open the FIFO, which the task then keeps open.
 func send(t testing.TB, fifo, line string) {
 	t.Helper()
 	if err := os.WriteFile(fifo, []byte(line+"\n"), 0); err != nil {
