@@ -289,7 +289,7 @@ func (e *DeploymentStatus) apply(tx *state.Txn) (any, error) {
 	if tx.UpdateDeploymentStatus(&e.Update) == nil {
 		return nil, deploymentEnded(tx, e.Update.DeploymentID)
 	}
-	return revert(tx, e.Revert, e.Eval, e.Tracked), nil
+	return revert(tx, e.Update.DeploymentID, e.Revert, e.Eval, e.Tracked), nil
 }
 
 func deploymentEnded(tx *state.Txn, id string) error {
@@ -300,9 +300,15 @@ func deploymentEnded(tx *state.Txn, id string) error {
 	return rpc.Errorf(rpc.ErrConflict, "can't change terminal deployment %s: it is %s", id, d.Status)
 }
 
-// revert registers an older version anew, if there is one, and stores the evaluation.
-func revert(tx *state.Txn, job *model.Job, eval *model.Evaluation, tracked int) *Registered {
-	if job == nil || tx.Job(job.Namespace, job.ID) == nil {
+// revert registers an older version anew, if there is one, and stores the evaluation. A version that came after the
+// roll-out stays.
+func revert(tx *state.Txn, deployment string, job *model.Job, eval *model.Evaluation, tracked int) *Registered {
+	d := tx.Deployment(deployment)
+	var now *model.Job
+	if job != nil && d != nil {
+		now = tx.Job(job.Namespace, job.ID)
+	}
+	if now == nil || now.CreateIndex != d.JobCreateIndex || now.Version != d.JobVersion {
 		return registered(tx, nil, false, eval)
 	}
 	stored, changed := tx.UpsertJob(job, nil, tracked)
@@ -325,7 +331,7 @@ func (e *DeploymentHealth) apply(tx *state.Txn) (any, error) {
 	if e.Update != nil {
 		tx.UpdateDeploymentStatus(e.Update)
 	}
-	return revert(tx, e.Revert, e.Eval, e.Tracked), nil
+	return revert(tx, e.DeploymentID, e.Revert, e.Eval, e.Tracked), nil
 }
 
 func (e *JobStability) apply(tx *state.Txn) (any, error) {

@@ -248,6 +248,13 @@ func nodesOf(p *model.Plan) []string {
 
 // fits checks one node's part and, when it fits, counts it in.
 func (c *checker) fits(node string, stops, evicts, places []*model.Allocation) bool {
+	for _, a := range places {
+		// An allocation that was ended since the plan was made does not come back.
+		stored := c.snap.Alloc(a.ID)
+		if stored != nil && a.DesiredStatus == model.AllocDesiredRun && (stored.ServerTerminal() || c.removed[a.ID]) {
+			return false
+		}
+	}
 	var removed []*model.Allocation
 	for _, list := range [][]*model.Allocation{stops, evicts, places} {
 		for _, a := range list {
@@ -264,8 +271,10 @@ func (c *checker) fits(node string, stops, evicts, places []*model.Allocation) b
 	} else if ok, _ := feasible.CheckDraft(c.draft, node, removed, places); !ok {
 		return false
 	}
-	for _, a := range removed {
-		c.removed[a.ID] = true
+	for _, list := range [][]*model.Allocation{stops, evicts} {
+		for _, a := range list {
+			c.removed[a.ID] = true
+		}
 	}
 	return true
 }

@@ -73,7 +73,7 @@ func (s *Server) FailDeployment(ctx context.Context, id string) (*DeploymentUpda
 		Eval:   deploymentEval(d, job), Tracked: s.cfg.Limits.JobTrackedVersions,
 	}
 	for _, g := range d.TaskGroups {
-		if g.AutoRevert {
+		if g.AutoRevert && job.Version == d.JobVersion {
 			entry.Revert, entry.Update.StatusDescription = deploy.Revert(deploy.DescByUser, job, snap.JobVersions(job.Namespace, job.ID))
 			break
 		}

@@ -497,7 +497,7 @@ func TestJobRequests(t *testing.T) {
 	}
 	var victim string
 	for _, a := range snap.AllocsByJob("default", "web") {
-		if a.ClientStatus == model.AllocClientRunning {
+		if a.ClientStatus == model.AllocClientRunning && a.DesiredStatus == model.AllocDesiredRun {
 			victim = a.ID
 		}
 	}

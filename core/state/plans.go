@@ -92,6 +92,7 @@ func (tx *Txn) place(planned *model.Allocation) {
 	} else if st := a.DeploymentStatus; st != nil {
 		a.DeploymentStatus = &model.AllocDeploymentStatus{Canary: st.Canary} // health has to be shown anew
 	}
+	a.DesiredTransition = old.DesiredTransition // it may have been asked to leave since the plan was made
 	if a.NextAllocation == "" {
 		a.NextAllocation = old.NextAllocation
 	}

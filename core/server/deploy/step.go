@@ -53,6 +53,9 @@ func Step(v View, now time.Time) Actions {
 		a.Update = &model.DeploymentStatusUpdate{DeploymentID: d.ID, Status: model.DeploymentCancelled, StatusDescription: DescJobStopped}
 		return a
 	}
+	if v.Job.Version != d.JobVersion {
+		return a // a newer version was registered: its evaluation ends this roll-out
+	}
 	for _, al := range v.Allocs {
 		if st := al.DeploymentStatus; st != nil && st.Healthy != nil && st.ModifyIndex > a.Seen {
 			a.Seen = st.ModifyIndex

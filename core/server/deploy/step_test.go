@@ -121,6 +121,9 @@ func TestStep(t *testing.T) {
 			}(), Job: job(1, "b"), Allocs: []*model.Allocation{alloc("a", &yes, nil)}},
 			want: Actions{Seen: 5},
 		},
+		"a newer version is there": {
+			view: View{Deployment: rollout(func(g *model.DeploymentState) { g.RequireProgressBy, g.AutoRevert = now, true }), Job: job(2, "c"), Versions: stable("a"), Allocs: []*model.Allocation{alloc("a", &no, tried)}},
+		},
 		"ended": {
 			view: View{Deployment: func() *model.Deployment { d := rollout(nil); d.Status = model.DeploymentFailed; return d }(), Job: job(1, "b")},
 		},
