@@ -33,9 +33,10 @@ func FindCommand(command, taskDir string, env map[string]string) (string, error)
 			return "", fmt.Errorf("command %q not found in %s", command, strings.Join(tried, ", "))
 		}
 		for _, dir := range searchPath(env) {
-			path := filepath.Join(dir, command)
-			if executable(path) {
-				return path, nil
+			for _, path := range variants(filepath.Join(dir, command)) {
+				if executable(path) {
+					return path, nil
+				}
 			}
 			tried = append(tried, dir)
 		}

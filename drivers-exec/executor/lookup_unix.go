@@ -15,6 +15,9 @@ func executable(path string) bool {
 	return err == nil && !st.IsDir() && st.Mode()&0o111 != 0
 }
 
+// variants are the names that a program may have.
+func variants(path string) []string { return []string{path} }
+
 // LookPath finds the program of a command inside the task: a name by the PATH
 // of env, a path as it is, relative ones to the task's work directory.
 func (p *Process) LookPath(name string, env []string) (string, error) {

@@ -15,3 +15,6 @@ func (g Group) Remove() error { return nil }
 
 // Kill has nothing to kill.
 func (g Group) Kill(context.Context) error { return nil }
+
+// OOMKills counts nothing.
+func (g Group) OOMKills() int { return 0 }

@@ -40,7 +40,7 @@ func Dial(ctx context.Context, dir string, ended func(Task)) (*Client, error) {
 		return nil, fmt.Errorf("connect to keeper: %w", err)
 	}
 	go c.read()
-	a, err := c.call(ctx, &message{Op: opHello, Version: Version})
+	a, err := c.call(ctx, &message{Op: opHello, Version: Version, Token: c.conn.token})
 	if err == nil && peer != 0 && a.m.Proc.PID != peer {
 		err = fmt.Errorf("socket is served by process %d, the keeper says it is %d", peer, a.m.Proc.PID)
 	}

@@ -19,6 +19,7 @@ import (
 type conn struct {
 	*net.UnixConn
 	write sync.Mutex
+	token string // for systems without credentials of peers; empty here
 }
 
 // writeWithin bounds a write to a peer that does not read.

@@ -27,6 +27,8 @@ const (
 	opAdopt   = "adopt"
 	opRelease = "release"
 	opUpgrade = "upgrade"
+	opSignal  = "signal" // Windows only: a console event has to come from the same console
+	opKill    = "kill"   // Windows only: the keeper holds the task's job object
 )
 
 // message is the one shape of everything on the wire: a request names an Op, an
@@ -43,6 +45,7 @@ type message struct {
 	Note    json.RawMessage `json:",omitempty"`
 	Spec    *launch.Spec    `json:",omitempty"`
 	Program string          `json:",omitempty"`
+	Token   string          `json:",omitempty"`
 	Task    *Task           `json:",omitempty"`
 	Tasks   []Task          `json:",omitempty"`
 	Error   string          `json:",omitempty"`
