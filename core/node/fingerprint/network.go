@@ -108,12 +108,16 @@ func networkResources(ifaces []iface, name string, speed int, hostNetworks map[s
 	var o offered
 	for _, i := range ifaces {
 		var addrs []model.NodeNetworkAddress
+		isV4 := hasV4(i)
 		for _, p := range i.addrs {
 			linkLocal := p.Addr().IsLinkLocalUnicast()
 			if linkLocal && (noLinkLocal || p.Addr().Is6()) {
 				continue
 			}
 			for _, alias := range aliases(i, p, name, hostNetworks) {
+				if alias.name == defaultAlias && isV4 && p.Addr().Is6() {
+					continue // see hasV4
+				}
 				addrs = append(addrs, model.NodeNetworkAddress{Family: family(p.Addr()), Alias: alias.name, Address: p.Addr().String(), ReservedPorts: alias.reserved})
 			}
 			if i.name != name {
@@ -136,6 +140,13 @@ func networkResources(ifaces []iface, name string, speed int, hostNetworks map[s
 		}
 	}
 	return o
+}
+
+// hasV4 tells whether an interface has an IPv4 address. The default network then holds only those: with both families in
+// it, a second job could be given the same static port on the other family's address, while most programs listen on
+// all addresses. Name a host_network to open ports on IPv6 addresses.
+func hasV4(i iface) bool {
+	return slices.ContainsFunc(i.addrs, func(p netip.Prefix) bool { return p.Addr().Is4() })
 }
 
 type alias struct{ name, reserved string }
