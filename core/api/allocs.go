@@ -64,6 +64,7 @@ func (a *API) allocGet(rq *request) (any, error) {
 		if al == nil {
 			return nil, errAllocNotFound
 		}
+		rq.shows(al.ModifyIndex)
 		full := *al
 		full.Job = s.JobOf(al)
 		return &full, nil

@@ -142,22 +142,25 @@ func cors(w http.ResponseWriter, r *http.Request) {
 }
 
 // read runs fn on a snapshot, again on each change when the caller blocks on an index, and notes the index of the
-// given tables as the answer's.
+// given tables as the answer's; fn may replace it by that of the one object it shows.
 func (a *API) read(rq *request, tables []state.Table, fn func(*state.Snapshot) (any, error)) (any, error) {
 	ctx, cancel := context.WithTimeout(rq.Context(), rq.jitteredWait())
 	defer cancel()
 	var out any
 	err := a.srv.State().Blocking(ctx, rq.MinIndex, func(s *state.Snapshot) (uint64, error) {
+		rq.meta.index = s.TableIndex(tables...)
 		v, err := fn(s)
 		if err != nil {
 			return 0, err
 		}
 		out = v
-		rq.meta.index = s.TableIndex(tables...)
 		return rq.meta.index, nil
 	})
 	return out, err
 }
+
+// shows notes that the answer is one object, last changed at index: a caller that blocks on it is not woken by others.
+func (rq *request) shows(index uint64) { rq.meta.index = index }
 
 // wrote notes the index of a write.
 func (rq *request) wrote(index uint64) { rq.meta.index = index }

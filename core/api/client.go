@@ -131,7 +131,7 @@ func (a *API) clientAllocGC(rq *request) (any, error) {
 		return nil, err
 	}
 	_, err = rpc.AllocGC.Call(rq.Context(), node, &rpc.AllocRef{AllocID: rq.arg("id")})
-	return nil, err
+	return struct{}{}, err // the official client decodes an object
 }
 
 // indexOnly answers calls that change nothing in state.

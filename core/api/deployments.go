@@ -29,6 +29,7 @@ func (a *API) deploymentList(rq *request) (any, error) {
 func (a *API) deploymentGet(rq *request) (any, error) {
 	return a.read(rq, []state.Table{state.TableDeployments}, func(s *state.Snapshot) (any, error) {
 		if d := s.Deployment(rq.arg("id")); d != nil {
+			rq.shows(d.ModifyIndex)
 			return d, nil
 		}
 		return nil, rpc.Errorf(rpc.ErrNotFound, "deployment not found")

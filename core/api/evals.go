@@ -65,6 +65,7 @@ func (a *API) evalGet(rq *request) (any, error) {
 			return nil, rpc.Errorf(rpc.ErrNotFound, "eval not found")
 		}
 		if !related {
+			rq.shows(e.ModifyIndex)
 			return e, nil
 		}
 		e = e.Copy()

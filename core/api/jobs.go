@@ -43,6 +43,7 @@ func (a *API) jobGet(rq *request) (any, error) {
 		if j == nil {
 			return nil, errJobNotFound
 		}
+		rq.shows(j.ModifyIndex)
 		return j, nil
 	})
 }
@@ -340,6 +341,7 @@ func (a *API) jobSummary(rq *request) (any, error) {
 		if sum == nil {
 			return nil, errJobNotFound
 		}
+		rq.shows(sum.ModifyIndex)
 		return sum, nil
 	})
 }

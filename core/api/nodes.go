@@ -81,6 +81,7 @@ func (a *API) nodeGet(rq *request) (any, error) {
 		if n == nil {
 			return nil, errNodeNotFound
 		}
+		rq.shows(n.ModifyIndex)
 		shown := *n
 		shown.SecretID = ""
 		return struct {

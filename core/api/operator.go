@@ -1,7 +1,12 @@
 package api
 
 import (
+	"crypto/sha256"
+	"encoding/base64"
+	"fmt"
+	"io"
 	"net/http"
+	"os"
 	"strconv"
 
 	"github.com/droverhq/drover/core/model"
@@ -51,10 +56,27 @@ func (a *API) setSchedulerConfig(rq *request) (any, error) {
 	return resp, nil
 }
 
+// snapshotSave goes through a file: the digest, which clients insist on, comes before the body.
 func (a *API) snapshotSave(rq *request) (any, error) {
-	rq.w.Header().Set("Content-Type", "application/x-gzip")
-	if _, err := a.srv.SnapshotSave(rq.w); err != nil {
+	f, err := os.CreateTemp("", "drover-snapshot-*")
+	if err != nil {
+		return nil, fmt.Errorf("save snapshot: %w", err)
+	}
+	defer os.Remove(f.Name())
+	defer f.Close()
+	sum := sha256.New()
+	if _, err := a.srv.SnapshotSave(io.MultiWriter(f, sum)); err != nil {
 		return nil, err
+	}
+	if _, err := f.Seek(0, io.SeekStart); err != nil {
+		return nil, fmt.Errorf("save snapshot: %w", err)
+	}
+	h := rq.w.Header()
+	h.Set("Content-Type", "application/octet-stream")
+	h.Set("Digest", "sha-256="+base64.StdEncoding.EncodeToString(sum.Sum(nil)))
+	a.headers(rq)
+	if _, err := io.Copy(rq.w, f); err != nil {
+		a.log.Debug("snapshot not received", "error", err)
 	}
 	return written{}, nil
 }

@@ -136,8 +136,8 @@ func (j *jsonReader) block(b *Block, m map[string]any, path string) tree {
 			continue
 		}
 		f := &b.Fields[i]
-		if v == nil {
-			continue
+		if v == nil || v == "" && f.Default != nil {
+			continue // clients with typed jobs send "" for what nobody wrote
 		}
 		if x := j.value(f, v, path+"."+f.JSON); x != nil {
 			t[f.JSON] = x

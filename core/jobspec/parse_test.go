@@ -174,3 +174,14 @@ func TestExamplesRun(t *testing.T) {
 		})
 	}
 }
+
+func TestEmptyTextInJSONIsNotWritten(t *testing.T) {
+	job, _, err := FromJSON([]byte(`{"ID": "a", "Type": "", "TaskGroups": [{"Name": "g", "Services": [{"AddressMode": "", "OnUpdate": "", "Provider": ""}]}]}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := job.TaskGroups[0].Services[0]
+	if job.Type != "service" || s.AddressMode != "auto" || s.OnUpdate != "require_healthy" || s.Provider != "consul" {
+		t.Errorf("the defaults are missing: %q %+v", job.Type, s)
+	}
+}
