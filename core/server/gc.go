@@ -172,8 +172,11 @@ func deadEval(snap *state.Snapshot, e *model.Evaluation, t GC, now time.Time) (a
 
 // deadAlloc tells whether an allocation is of no use any more. j is its job's current version.
 func deadAlloc(snap *state.Snapshot, a *model.Allocation, j *model.Job, threshold time.Duration, now time.Time) bool {
-	if !a.Terminal() || a.ClientStatus == model.AllocClientRunning || !older(a.ModifyTime, threshold, now) {
+	if !a.Terminal() || !older(a.ModifyTime, threshold, now) {
 		return false
+	}
+	if n := snap.Node(a.NodeID); !a.ClientTerminal() && n != nil && !n.Down() {
+		return false // its node is still stopping it
 	}
 	if j == nil || j.Stop || j.Status == model.JobStatusDead || a.ServerTerminal() || a.ClientStatus != model.AllocClientFailed || a.NextAllocation != "" {
 		return true
