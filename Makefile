@@ -7,6 +7,8 @@ BIN      := bin
 # A semantic version always, as plugins must report one: the tag, or what comes next with the commit behind the plus.
 VERSION  := $(shell git describe --tags --dirty 2>/dev/null || echo 0.1.0-dev+$$(git describe --always --dirty 2>/dev/null || echo unknown))
 COMMIT   := $(shell git rev-parse --short HEAD 2>/dev/null || echo unknown)
+# grpc's own tag leaves out its tracing pages, a third of a plugin's idle memory.
+TAGS     := -tags grpcnotrace
 LDFLAGS  := -s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT)
 PACKAGES := $(addsuffix /...,$(addprefix ./,$(MODULES)))
 
@@ -19,12 +21,12 @@ help: ## list the targets
 
 build: ## bin/drover and bin/plugins/*
 	@mkdir -p $(BIN)/plugins $(BIN)/examples
-	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN)/drover ./core/cmd/drover
-	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN)/plugins/drover-driver-raw-exec ./drivers-exec/cmd/drover-driver-raw-exec
-	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN)/plugins/drover-driver-exec ./drivers-exec/cmd/drover-driver-exec
-	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN)/plugins/drover-driver-java ./drivers-java/cmd/drover-driver-java
-	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN)/examples/drover-driver-mock ./plugins/driver-mock
-	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w' -o $(BIN)/examples/hello-web ./docs/examples/hello-web/main.go
+	$(GO) build $(TAGS) -trimpath -ldflags '$(LDFLAGS)' -o $(BIN)/drover ./core/cmd/drover
+	$(GO) build $(TAGS) -trimpath -ldflags '$(LDFLAGS)' -o $(BIN)/plugins/drover-driver-raw-exec ./drivers-exec/cmd/drover-driver-raw-exec
+	$(GO) build $(TAGS) -trimpath -ldflags '$(LDFLAGS)' -o $(BIN)/plugins/drover-driver-exec ./drivers-exec/cmd/drover-driver-exec
+	$(GO) build $(TAGS) -trimpath -ldflags '$(LDFLAGS)' -o $(BIN)/plugins/drover-driver-java ./drivers-java/cmd/drover-driver-java
+	$(GO) build $(TAGS) -trimpath -ldflags '$(LDFLAGS)' -o $(BIN)/examples/drover-driver-mock ./plugins/driver-mock
+	CGO_ENABLED=0 $(GO) build $(TAGS) -trimpath -ldflags '-s -w' -o $(BIN)/examples/hello-web ./docs/examples/hello-web/main.go
 
 demo: build ## run the example jobs on a throw-away agent; Ctrl-C ends it
 	@cd e2e && GOWORK=off $(GO) run ./demo -bin ../$(BIN) -examples ../docs/examples

@@ -243,7 +243,7 @@ func TestFullDisk(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer syscall.Unmount(disk, syscall.MNT_DETACH)
-	a := harness.Start(t, harness.Options{DataDir: filepath.Join(disk, "d")})
+	a := harness.Start(t, harness.Options{DataDir: filepath.Join(disk, "d"), Config: "client { disk_total_mb = 10000 }\n"}) // jobs ask for more than the small disk has
 	defer a.Stop()
 	a.RunJob(fmt.Sprintf(numbered, 1), "-detach")
 	al := a.WaitAllocs("numbered", 1, "running", 30*time.Second)[0]
