@@ -11,6 +11,7 @@ import (
 
 	"github.com/droverhq/drover/drivers-exec/executor/cgroup"
 	"github.com/droverhq/drover/drivers-exec/executor/keeper"
+	"github.com/droverhq/drover/drivers-exec/executor/proc"
 )
 
 // cleanup removes what dead tasks of the driver left: processes, cgroups and
@@ -66,7 +67,7 @@ func cleanupTask(ctx context.Context, dir string, client *keeper.Client, t keepe
 		}
 	}
 	p := newProcess(&link{dir: dir}, State{ID: t.ID, Proc: t.Proc, Dir: dir, Group: g})
-	if t.Exit == nil && p.reopen() == nil {
+	if t.Exit == nil && p.runs() {
 		if !force {
 			fmt.Printf("task %s runs as process %d: left alone\n", t.ID, t.Proc.PID)
 			return nil
@@ -87,4 +88,13 @@ func cleanupTask(ctx context.Context, dir string, client *keeper.Client, t keepe
 	}
 	fmt.Printf("task %s: removed\n", t.ID)
 	return err
+}
+
+// runs reports whether the process is there and no zombie.
+func (p *Process) runs() bool {
+	if p.reopen() != nil {
+		return false
+	}
+	_, over := proc.ExitOf(p.pidfd, p.state.Proc.PID)
+	return !over
 }

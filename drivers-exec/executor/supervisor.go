@@ -269,10 +269,27 @@ func (s *Supervisor) start(ctx context.Context, c Command) (*Process, error) {
 	return p, nil
 }
 
+// idleAfter is when a supervisor without tasks lets go of its keeper, which
+// then ends.
+const idleAfter = 30 * time.Second
+
+// forget drops a process that is destroyed or never began.
 func (l *link) forget(id string) {
 	l.mu.Lock()
+	defer l.mu.Unlock()
 	delete(l.processes, id)
-	l.mu.Unlock()
+	if len(l.processes) == 0 {
+		time.AfterFunc(idleAfter, l.letGo)
+	}
+}
+
+// letGo closes the connection if there still is no task.
+func (l *link) letGo() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.client != nil && len(l.processes) == 0 {
+		l.client.Close()
+	}
 }
 
 // Recover finds a process again from its state alone. It succeeds for one that

@@ -530,6 +530,45 @@ func TestCommandInTaskDirectory(t *testing.T) {
 	}
 }
 
+// With plugin and keeper dead and their tasks running on, the offline verb
+// removes what is dead, and with -force everything.
+func TestCleanup(t *testing.T) {
+	n := newNode(t)
+	dead, lives := n.Task(shell("exec sleep 1000")), n.Task(shell("setsid sleep 1001 & exec sleep 1002"))
+	n.Start(dead)
+	n.Start(lives)
+	deadProc, err := proc.Identify(n.PID(dead))
+	if err != nil {
+		t.Fatal(err)
+	}
+	pid := n.PID(lives)
+	k := n.Keeper()
+	n.Kill()
+	kill(t, k)
+	kill(t, deadProc)
+	cleanup := func(args ...string) string {
+		self, _ := os.Executable()
+		out, err := exec.Command(self, append([]string{executor.CleanupVerb, "-dir", n.KeeperDir()}, args...)...).CombinedOutput()
+		if err != nil {
+			t.Fatalf("%v: %s", err, out)
+		}
+		return string(out)
+	}
+	if out := cleanup(); !strings.Contains(out, dead.ID+": removed") || !strings.Contains(out, lives.ID+" runs") {
+		t.Fatal(out)
+	}
+	if st, err := proc.ReadStat(pid); err != nil || st.Ended() {
+		t.Fatalf("a running task was ended: %+v %v", st, err)
+	}
+	if out := cleanup("-force"); !strings.Contains(out, lives.ID+": removed") {
+		t.Fatal(out)
+	}
+	if st, err := proc.ReadStat(pid); err == nil && !st.Ended() {
+		t.Fatalf("the task lives: %+v", st)
+	}
+	n.Launch()
+}
+
 // BenchmarkStart200 starts 200 sleeps through the plugin, as a host does.
 func BenchmarkStart200(b *testing.B) {
 	binary := filepath.Join(b.TempDir(), "drover-driver-raw-exec")

@@ -194,7 +194,7 @@ const connectWithin = 10 * time.Second
 func Connect(ctx context.Context, dir string, command []string, ended func(Task)) (*Client, error) {
 	ctx, cancel := context.WithTimeout(ctx, connectWithin)
 	defer cancel()
-	for {
+	for wait := time.Millisecond; ; wait = min(2*wait, 500*time.Millisecond) {
 		c, err := Dial(ctx, dir, ended)
 		if err == nil {
 			return c, nil
@@ -207,6 +207,12 @@ func Connect(ctx context.Context, dir string, command []string, ended func(Task)
 		}
 		if err := spawn(ctx, dir, command); err != nil {
 			return nil, err
+		}
+		if wait > time.Millisecond { // neither ours nor another's answers yet
+			select {
+			case <-time.After(wait):
+			case <-ctx.Done():
+			}
 		}
 	}
 }

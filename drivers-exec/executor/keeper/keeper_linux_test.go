@@ -3,6 +3,7 @@ package keeper
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -421,4 +422,105 @@ func TestTaskStateIsClean(t *testing.T) {
 			t.Errorf("task lacks %q:\n%s", want, text)
 		}
 	}
+}
+
+// Many clients that find no keeper start one together, and meet in it.
+func TestOneKeeperPerDirectory(t *testing.T) {
+	r := newRig(t)
+	first := r.client.Keeper()
+	r.killKeeper()
+	keepers := make(chan proc.ID, 8)
+	for range cap(keepers) {
+		go func() {
+			c, err := Connect(context.Background(), r.dir, nil, func(Task) {})
+			if err != nil {
+				t.Error(err)
+				keepers <- proc.ID{}
+				return
+			}
+			defer c.Close()
+			keepers <- c.Keeper()
+		}()
+	}
+	one := <-keepers
+	for range cap(keepers) - 1 {
+		if got := <-keepers; got != one {
+			t.Errorf("two keepers: %+v and %+v", one, got)
+		}
+	}
+	if one == first {
+		t.Error("the keeper lives")
+	}
+	r.connect()
+}
+
+// Nothing is left of a keeper that had nothing to hold.
+func TestDirectoryIsRemoved(t *testing.T) {
+	r := newRig(t)
+	k, err := r.client.Keeper().Open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.client.Close()
+	r.await(k)
+	if left, err := os.ReadDir(r.dir); err == nil {
+		t.Fatalf("left: %v", left)
+	}
+}
+
+func TestForeignDirectoryIsRefused(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "d")
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(dir, 0o770); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Connect(t.Context(), dir, nil, func(Task) {}); err == nil || !strings.Contains(err.Error(), "0700") {
+		t.Fatalf("connect: %v", err)
+	}
+}
+
+// Many short tasks at once: every end is told once, and no file stays open.
+func TestManyTasks(t *testing.T) {
+	r := newRig(t)
+	const n = 200
+	before := openFiles(t, r.client.Keeper().PID)
+	failed := make(chan error, n)
+	for i := range n {
+		go func() {
+			_, fd, err := r.client.Start(context.Background(), fmt.Sprint("t", i), &launch.Spec{Path: "/bin/sh", Args: []string{"sh", "-c", fmt.Sprint("exit ", i%100)}}, null(t), nil)
+			unix.Close(fd)
+			failed <- err
+		}()
+	}
+	for range n {
+		if err := <-failed; err != nil {
+			t.Fatal(err)
+		}
+	}
+	seen := map[string]bool{}
+	for range n {
+		got := r.end()
+		var i int
+		fmt.Sscanf(got.ID, "t%d", &i)
+		if seen[got.ID] || got.Exit.Code != i%100 {
+			t.Errorf("end of %s: %+v, seen %v", got.ID, got.Exit, seen[got.ID])
+		}
+		seen[got.ID] = true
+		if err := r.client.Release(r.Context0(), got.ID); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if after := openFiles(t, r.client.Keeper().PID); after > before {
+		t.Fatalf("the keeper has %d files open, had %d", after, before)
+	}
+}
+
+func openFiles(t *testing.T, pid int) int {
+	files, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return len(files)
 }

@@ -83,10 +83,21 @@ func run(dir string, resume, ready int) error {
 	stop := slim.Start()
 	defer stop()
 	s.loop(ended)
-	// Remove the socket while the lock is held: the next keeper makes its own.
-	s.socket.Close()
-	_ = os.Remove(socketPath(dir))
+	s.leave()
 	return nil
+}
+
+// leave removes what a keeper has in its directory, and the directory if that
+// was all, while the lock is held: the next keeper makes everything anew.
+func (s *server) leave() {
+	s.socket.Close()
+	_ = os.Remove(socketPath(s.dir))
+	_ = os.Remove(s.records.dir) // unless there are records
+	if st, err := os.Stat(logPath(s.dir)); err == nil && st.Size() == 0 {
+		_ = os.Remove(logPath(s.dir))
+	}
+	_ = os.Remove(lockPath(s.dir))
+	_ = os.Remove(s.dir)
 }
 
 // loop reaps until nothing is left to keep.
@@ -131,15 +142,14 @@ func (s *server) linger() (time.Duration, bool) {
 
 // listen takes the directory's lock and opens the socket.
 func (s *server) listen() error {
-	lock, err := os.OpenFile(filepath.Join(s.dir, "keeper.lock"), os.O_CREATE|os.O_RDWR, 0o600)
+	lock, err := takeLock(lockPath(s.dir))
 	if err != nil {
-		return fmt.Errorf("open lock: %w", err)
-	}
-	if err := unix.Flock(int(lock.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
-		lock.Close()
-		return errTaken
+		return err
 	}
 	s.lock = lock
+	if s.records, err = openRecords(s.dir); err != nil { // the keeper before may just have removed it
+		return fmt.Errorf("make record directory: %w", err)
+	}
 	path := socketPath(s.dir)
 	_ = os.Remove(path) // ours by the lock
 	s.socket, err = net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
@@ -148,6 +158,29 @@ func (s *server) listen() error {
 	}
 	s.socket.SetUnlinkOnClose(false)
 	return os.Chmod(path, 0o600)
+}
+
+func lockPath(dir string) string { return filepath.Join(dir, "keeper.lock") }
+
+// takeLock makes sure that one keeper serves a directory. A keeper that leaves
+// removes the file, so what was locked must still be what the path names.
+func takeLock(path string) (*os.File, error) {
+	for {
+		f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
+		if err != nil {
+			return nil, fmt.Errorf("open lock: %w", err)
+		}
+		if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+			f.Close()
+			return nil, errTaken
+		}
+		locked, err1 := f.Stat()
+		named, err2 := os.Stat(path)
+		if err1 == nil && err2 == nil && os.SameFile(locked, named) {
+			return f, nil
+		}
+		f.Close()
+	}
 }
 
 // closeInherited closes files that whoever started the plugin left open to us,

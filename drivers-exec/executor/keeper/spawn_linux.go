@@ -2,6 +2,7 @@ package keeper
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -28,6 +29,9 @@ func spawn(ctx context.Context, dir string, command []string) error {
 		return err
 	}
 	log, err := os.OpenFile(logPath(dir), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil // a keeper that was just leaving took the directory with it
+	}
 	if err != nil {
 		return fmt.Errorf("open keeper log: %w", err)
 	}
@@ -62,6 +66,9 @@ func privateDir(dir string) error {
 		return fmt.Errorf("make keeper directory: %w", err)
 	}
 	st, err := os.Lstat(dir)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil // removed again by a keeper that was leaving
+	}
 	if err != nil {
 		return err
 	}

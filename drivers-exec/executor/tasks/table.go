@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"strconv"
 	"sync"
+	"time"
 
 	"github.com/droverhq/drover/drivers-exec/executor"
 	"github.com/droverhq/drover/drivers-exec/executor/proc"
@@ -157,14 +158,23 @@ func (t *Table) Signal(_ context.Context, req *driver.SignalRequest) error {
 	return k.process.Signal(req.Signal)
 }
 
-// Inspect tells the task's pid and when it began.
-func (t *Table) Inspect(_ context.Context, id string) (*driver.Inspection, error) {
+// Inspect tells the task's pid, when it began, and when it ended, which may be
+// long before this process learned of it.
+func (t *Table) Inspect(ctx context.Context, id string) (*driver.Inspection, error) {
 	k, err := t.task(id)
 	if err != nil {
 		return nil, err
 	}
 	st := k.process.State()
-	return &driver.Inspection{StartedAt: st.Started, Attributes: map[string]string{"pid": strconv.Itoa(st.Proc.PID)}}, nil
+	in := &driver.Inspection{StartedAt: st.Started, Attributes: map[string]string{"pid": strconv.Itoa(st.Proc.PID)}}
+	select {
+	case <-k.process.Done():
+		if e, err := k.process.Wait(ctx); err == nil {
+			in.Attributes["completed_at"] = e.At.UTC().Format(time.RFC3339Nano)
+		}
+	default:
+	}
+	return in, nil
 }
 
 // Init lets the plugin shrink once it has answered its host's first questions,
