@@ -1,0 +1,128 @@
+package qemu
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+)
+
+// probeWithin is how long the guest of a probe may take. It needs 0.1 s where
+// the processor helps.
+const probeWithin = 3 * time.Second
+
+// probeAgainIn is when a failed probe is repeated: what was in the way may be
+// gone.
+const probeAgainIn = 10 * time.Minute
+
+// prober tells whether guests run in kvm. That the device is there says
+// little: on some machines it hangs, or is many times slower than emulation.
+type prober struct {
+	run func(ctx context.Context, program string) error
+
+	mu      sync.Mutex
+	program string
+	file    os.FileInfo
+	device  os.FileInfo
+	err     error
+	at      time.Time
+}
+
+// kvmDevice is what QEMU opens.
+const kvmDevice = "/dev/kvm"
+
+// usable returns nil if guests of an emulator run in kvm, or why not. It runs
+// a tiny guest when it meets the emulator for the first time.
+func (p *prober) usable(ctx context.Context, e emulator) error {
+	if e.Name != hostEmulator() {
+		return fmt.Errorf("kvm runs %s guests only on this node", hostEmulator())
+	}
+	device, err := os.Stat(kvmDevice)
+	if err != nil {
+		return fmt.Errorf("there is no %s", kvmDevice)
+	}
+	file, err := os.Stat(e.Path)
+	if err != nil {
+		return err
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	known := p.program == e.Path && sameFile(p.file, file) && os.SameFile(p.device, device)
+	if known && (p.err == nil || time.Since(p.at) < probeAgainIn) {
+		return p.err
+	}
+	err = p.run(ctx, e.Path)
+	if ctx.Err() != nil {
+		return ctx.Err() // nothing was learned
+	}
+	p.program, p.file, p.device, p.err, p.at = e.Path, file, device, err, time.Now()
+	return err
+}
+
+// probe runs the guest of probeROM in kvm.
+func probe(ctx context.Context, program string) error {
+	rom := probeROM()
+	if rom == nil {
+		return nil // no guest for this kind of processor: the device is trusted
+	}
+	dir, err := os.MkdirTemp("", "drover-qemu-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	bios := filepath.Join(dir, "probe.bin")
+	if err := os.WriteFile(bios, rom, 0o600); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, probeWithin)
+	defer cancel()
+	var text bytes.Buffer
+	cmd := exec.CommandContext(ctx, program,
+		"-machine", "type=pc,accel=kvm", "-m", "16M", "-display", "none", "-nodefaults", "-no-user-config", "-no-reboot",
+		"-bios", bios, "-device", "isa-debug-exit,iobase=0xf4,iosize=0x04")
+	cmd.Stderr, cmd.WaitDelay = &text, time.Second
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Run() }()
+	select {
+	case err = <-ended:
+	case <-time.After(probeWithin + 2*time.Second):
+		return errors.New("a guest hung in kvm and cannot be killed") // inside the kernel
+	}
+	var exit *exec.ExitError
+	switch {
+	case ctx.Err() != nil:
+		return fmt.Errorf("a guest did not run in kvm within %s", probeWithin)
+	case errors.As(err, &exit) && exit.ExitCode() == probeExit:
+		return nil
+	case err == nil:
+		return errors.New("a guest in kvm ended early")
+	}
+	line, _, _ := strings.Cut(strings.TrimSpace(text.String()), "\n")
+	return fmt.Errorf("a guest did not start in kvm: %w: %s", err, line)
+}
+
+// choose decides what a machine runs in. wanted is QEMU's list of accelerators
+// in order of preference, such as "kvm:tcg"; why is not empty if kvm was
+// wanted and cannot be used.
+func choose(wanted string, kvm func() error) (accelerator, why string) {
+	var left []string
+	for _, a := range strings.Split(wanted, ":") {
+		if a == "kvm" {
+			if err := kvm(); err != nil {
+				why = err.Error()
+				continue
+			}
+		}
+		left = append(left, a)
+	}
+	if len(left) == 0 {
+		left = []string{"tcg"}
+	}
+	return strings.Join(left, ":"), why
+}
