@@ -2,7 +2,7 @@
 SHELL    := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 GO       ?= go
-MODULES  := core sdk drivers-exec drivers-java plugins
+MODULES  := core sdk drivers-exec drivers-java plugins drivers-docker
 BIN      := bin
 # A semantic version always, as plugins must report one: the tag, or what comes next with the commit behind the plus.
 VERSION  := $(shell git describe --tags --dirty 2>/dev/null || echo 0.1.0-dev+$$(git describe --always --dirty 2>/dev/null || echo unknown))
@@ -24,6 +24,7 @@ build: ## bin/drover and bin/plugins/*
 	$(GO) build $(TAGS) -trimpath -ldflags '$(LDFLAGS)' -o $(BIN)/drover ./core/cmd/drover
 	$(GO) build $(TAGS) -trimpath -ldflags '$(LDFLAGS)' -o $(BIN)/plugins/drover-driver-raw-exec ./drivers-exec/cmd/drover-driver-raw-exec
 	$(GO) build $(TAGS) -trimpath -ldflags '$(LDFLAGS)' -o $(BIN)/plugins/drover-driver-exec ./drivers-exec/cmd/drover-driver-exec
+	$(GO) build $(TAGS) -trimpath -ldflags '$(LDFLAGS)' -o $(BIN)/plugins/drover-driver-docker ./drivers-docker/cmd/drover-driver-docker
 	$(GO) build $(TAGS) -trimpath -ldflags '$(LDFLAGS)' -o $(BIN)/plugins/drover-driver-java ./drivers-java/cmd/drover-driver-java
 	$(GO) build $(TAGS) -trimpath -ldflags '$(LDFLAGS)' -o $(BIN)/examples/drover-driver-mock ./plugins/driver-mock
 	CGO_ENABLED=0 $(GO) build $(TAGS) -trimpath -ldflags '-s -w' -o $(BIN)/examples/hello-web ./docs/examples/hello-web/main.go
@@ -63,6 +64,8 @@ cross: cross-windows cross-arm64 ## build and vet for Windows and for linux/arm6
 cross-windows:
 	CGO_ENABLED=0 GOOS=windows $(GO) build ./core/... ./sdk/... ./plugins/...
 	CGO_ENABLED=0 GOOS=windows $(GO) build ./drivers-exec/cmd/drover-driver-raw-exec
+	CGO_ENABLED=0 GOOS=windows $(GO) build -o /dev/null ./drivers-docker/cmd/drover-driver-docker
+	CGO_ENABLED=0 GOOS=windows $(GO) vet ./drivers-docker/...
 	CGO_ENABLED=0 GOOS=windows $(GO) vet ./core/... ./sdk/... ./plugins/... ./drivers-exec/...
 	cd sdk && CGO_ENABLED=0 GOOS=windows GOWORK=off $(GO) vet ./...
 

@@ -21,11 +21,12 @@ const ours = "github.com/droverhq/drover/"
 
 // mayImport is the picture in docs/architecture.md: module -> modules of ours it may depend on, or what of a module.
 var mayImport = map[string][]string{
-	"sdk":          {},
-	"core":         {"sdk"},
-	"drivers-exec": {"sdk"},
-	"drivers-java": {"sdk", "drivers-exec/executor"},
-	"plugins":      {"sdk"},
+	"sdk":            {},
+	"core":           {"sdk"},
+	"drivers-docker": {"sdk"},
+	"drivers-exec":   {"sdk"},
+	"drivers-java":   {"sdk", "drivers-exec/executor"},
+	"plugins":        {"sdk"},
 }
 
 func root(t *testing.T) string {
