@@ -2,7 +2,7 @@
 SHELL    := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 GO       ?= go
-MODULES  := core sdk drivers-exec drivers-java plugins drivers-docker
+MODULES  := core sdk drivers-exec drivers-java drivers-qemu plugins drivers-docker
 BIN      := bin
 # A semantic version always, as plugins must report one: the tag, or what comes next with the commit behind the plus.
 VERSION  := $(shell git describe --tags --dirty 2>/dev/null || echo 0.1.0-dev+$$(git describe --always --dirty 2>/dev/null || echo unknown))
@@ -13,7 +13,7 @@ LDFLAGS  := -s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT)
 PACKAGES := $(addsuffix /...,$(addprefix ./,$(MODULES)))
 
 # Plugins that are built: binary name = directory under a module's cmd/ (or plugins/<name>).
-DRIVERS  := drover-driver-raw-exec drover-driver-exec drover-driver-java
+DRIVERS  := drover-driver-raw-exec drover-driver-exec drover-driver-java drover-driver-qemu
 
 .PHONY: help build demo test ci soak bench lint generate cross cross-windows cross-arm64 deps clean
 help: ## list the targets
@@ -26,6 +26,7 @@ build: ## bin/drover and bin/plugins/*
 	$(GO) build $(TAGS) -trimpath -ldflags '$(LDFLAGS)' -o $(BIN)/plugins/drover-driver-exec ./drivers-exec/cmd/drover-driver-exec
 	$(GO) build $(TAGS) -trimpath -ldflags '$(LDFLAGS)' -o $(BIN)/plugins/drover-driver-docker ./drivers-docker/cmd/drover-driver-docker
 	$(GO) build $(TAGS) -trimpath -ldflags '$(LDFLAGS)' -o $(BIN)/plugins/drover-driver-java ./drivers-java/cmd/drover-driver-java
+	$(GO) build $(TAGS) -trimpath -ldflags '$(LDFLAGS)' -o $(BIN)/plugins/drover-driver-qemu ./drivers-qemu/cmd/drover-driver-qemu
 	$(GO) build $(TAGS) -trimpath -ldflags '$(LDFLAGS)' -o $(BIN)/examples/drover-driver-mock ./plugins/driver-mock
 	CGO_ENABLED=0 $(GO) build $(TAGS) -trimpath -ldflags '-s -w' -o $(BIN)/examples/hello-web ./docs/examples/hello-web/main.go
 

@@ -26,6 +26,7 @@ var mayImport = map[string][]string{
 	"drivers-docker": {"sdk"},
 	"drivers-exec":   {"sdk"},
 	"drivers-java":   {"sdk", "drivers-exec/executor"},
+	"drivers-qemu":   {"sdk", "drivers-exec/executor"},
 	"plugins":        {"sdk"},
 }
 
