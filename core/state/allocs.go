@@ -64,7 +64,7 @@ func (tx *Txn) putAlloc(old, a *model.Allocation, byServer bool) {
 	tx.insert(TableAllocs, a)
 	tx.countAlloc(old, a)
 	tx.columns = append(tx.columns, func(t *fleet.Table) { t.ApplyAlloc(old, a) })
-	if old != nil && !old.Terminal() && a.Terminal() {
+	if old != nil && (!old.Terminal() && a.Terminal() || !old.ClientTerminal() && a.ClientTerminal()) {
 		tx.commit.Freed = append(tx.commit.Freed, a.NodeID)
 	}
 	if a.ClientTerminal() && (old == nil || !old.ClientTerminal()) {

@@ -154,7 +154,7 @@ type Commit struct {
 	EvalsGone   []string
 	Nodes       []*model.Node // written, as they are now
 	NodesGone   []string
-	Freed       []string // nodes on which an allocation stopped counting
+	Freed       []string // nodes on which an allocation stopped counting or ended
 	Deployments []string // written, or one of their allocations was
 	Jobs        []model.JobID
 }
