@@ -29,7 +29,7 @@ type fixture struct {
 
 // TestOfficialClient shares one agent between everything that the client can ask for.
 func TestOfficialClient(t *testing.T) {
-	a := harness.Start(t, harness.Options{})
+	a := harness.Start(t, harness.Options{Config: "telemetry { prometheus_metrics = true }\n"})
 	c, err := api.NewClient(&api.Config{Address: a.Addr})
 	if err != nil {
 		t.Fatal(err)
@@ -81,6 +81,7 @@ func shell(script string) *api.Task {
 	t.SetConfig("command", "/bin/sh")
 	t.SetConfig("args", []string{"-c", script})
 	t.Resources = &api.Resources{CPU: ptr(10), MemoryMB: ptr(16)}
+	t.LogConfig = &api.LogConfig{MaxFiles: ptr(2), MaxFileSizeMB: ptr(1)}
 	return t
 }
 

@@ -16,26 +16,11 @@ import (
 func testEvaluations(t *testing.T, f *fixture) {
 	evals := f.c.Evaluations()
 	list := get(evals.List(nil))(t)
-	var id string
-	for _, e := range list {
-		if e.JobID == "web" && e.TriggeredBy == "job-register" {
-			id = e.ID
-			break
-		}
-	}
-	if id == "" {
-		t.Fatalf("no evaluation of web's registration: %s", harness.Pretty(list))
-	}
+	id := f.alloc.EvalID
 	t.Run("info", func(t *testing.T) {
 		e := get(evals.Info(id, nil))(t)
 		if e.ID != id || e.Type != "service" || e.Status != "complete" || e.Priority != 50 || e.Namespace != "default" || e.CreateTime == 0 {
 			t.Errorf("evaluation: %s", harness.Pretty(e))
-		}
-	})
-	t.Run("related", func(t *testing.T) {
-		e := get(evals.Info(id, &api.QueryOptions{Params: map[string]string{"related": "true"}}))(t)
-		if e.RelatedEvals == nil {
-			t.Error("no related evaluations, not even an empty list")
 		}
 	})
 	t.Run("allocations", func(t *testing.T) {
@@ -68,6 +53,7 @@ func testEvaluations(t *testing.T, f *fixture) {
 		j := f.service("toobig", 1, shell(webScript))
 		j.TaskGroups[0].Tasks[0].Resources.MemoryMB = ptr(10 << 20)
 		f.run(t, j)
+		var id, blocked string
 		f.until(t, "a blocked evaluation with the reason", func() error {
 			l, _, err := f.c.Jobs().Evaluations("toobig", nil)
 			if err != nil {
@@ -77,11 +63,16 @@ func testEvaluations(t *testing.T, f *fixture) {
 			for _, e := range l {
 				states = append(states, e.Status)
 				if e.Status == "complete" && e.BlockedEval != "" && e.FailedTGAllocs["g"] != nil && e.FailedTGAllocs["g"].DimensionExhausted["memory"] == 1 {
+					id, blocked = e.ID, e.BlockedEval
 					return nil
 				}
 			}
 			return fmt.Errorf("evaluations %v", states)
 		})
+		e := get(evals.Info(id, &api.QueryOptions{Params: map[string]string{"related": "true"}}))(t)
+		if len(e.RelatedEvals) != 1 || e.RelatedEvals[0].ID != blocked || e.RelatedEvals[0].Status != "blocked" {
+			t.Errorf("related: %s", harness.Pretty(e.RelatedEvals))
+		}
 	})
 }
 
@@ -250,7 +241,7 @@ func testOperator(t *testing.T, f *fixture) {
 	})
 	t.Run("scheduler configuration", func(t *testing.T) {
 		was := get(op.SchedulerGetConfiguration(nil))(t).SchedulerConfig
-		if was.SchedulerAlgorithm != api.SchedulerAlgorithmBinpack || !was.PreemptionConfig.SystemSchedulerEnabled || was.ModifyIndex == 0 {
+		if was.SchedulerAlgorithm != api.SchedulerAlgorithmBinpack || !was.PreemptionConfig.SystemSchedulerEnabled {
 			t.Errorf("defaults: %s", harness.Pretty(was))
 		}
 		now := *was
@@ -297,9 +288,14 @@ func testOperator(t *testing.T, f *fixture) {
 	})
 	t.Run("snapshot", func(t *testing.T) {
 		r, err := op.Snapshot(nil)
-		if got := text(t, r, err); len(got) < 100 || got[:2] != "\x1f\x8b" {
-			t.Errorf("a snapshot of %d bytes that is no gzip", len(got))
+		saved := text(t, r, err) // the client checks the digest
+		if _, err := op.SnapshotRestore(strings.NewReader(saved[:len(saved)/2]), nil); err == nil {
+			t.Error("half a snapshot was restored")
 		}
+		if _, err := op.SnapshotRestore(strings.NewReader(saved), nil); err != nil {
+			t.Error(err)
+		}
+		f.waitAllocs(t, "web", "running", 2)
 	})
 }
 
@@ -427,7 +423,7 @@ func testEvents(t *testing.T, f *fixture) {
 			t.Fatalf("seen only %v", seen)
 		}
 	}
-	for _, want := range []string{"Job/JobRegistered", "Allocation/PlanResult", "Allocation/AllocationUpdated", "Evaluation/EvaluationUpdated"} {
+	for _, want := range []string{"Job/JobRegistered", "Allocation/PlanResult", "Allocation/AllocationUpdated", "Evaluation/JobRegistered"} {
 		if !seen[want] {
 			t.Errorf("no %s among %v", want, seen)
 		}
@@ -527,13 +523,19 @@ func testNodes(t *testing.T, f *fixture) {
 		f.waitAllocs(t, "waits", "complete", 1)
 	})
 	t.Run("drain", func(t *testing.T) {
-		r := one(nodes.UpdateDrainOpts(f.nodeID, &api.DrainOptions{DrainSpec: &api.DrainSpec{Deadline: time.Hour}, Meta: map[string]string{"why": "test"}}, nil))(t)
+		// One at a time and with no other node to go to, only the deadline ends it.
+		r := one(nodes.UpdateDrainOpts(f.nodeID, &api.DrainOptions{DrainSpec: &api.DrainSpec{Deadline: time.Second}, Meta: map[string]string{"why": "test"}}, nil))(t)
 		var messages []string
 		for m := range nodes.MonitorDrain(timeout(t), f.nodeID, r.NodeModifyIndex, false) {
 			if m.Level == api.MonitorMsgLevelError {
 				t.Errorf("monitor: %s", m)
 			}
 			messages = append(messages, m.Message)
+		}
+		for _, a := range get(nodes.Allocations(f.nodeID, nil))(t) {
+			if a.ClientStatus == "pending" || a.ClientStatus == "running" {
+				t.Errorf("left on the node: %s of %s, %s, wanted %s, with its job: %v", a.ID, a.JobID, a.ClientStatus, a.DesiredStatus, a.Job != nil)
+			}
 		}
 		if all := strings.Join(messages, "\n"); !strings.Contains(all, "Drain complete") || !strings.Contains(all, "have stopped") {
 			t.Errorf("the monitor said:\n%s", all)

@@ -23,7 +23,7 @@ func testJobs(t *testing.T, f *fixture) {
 			t.Errorf("state: %v %v %v %v", *j.Status, *j.Priority, *j.Version, *j.JobModifyIndex)
 		}
 		g := j.TaskGroups[0]
-		if *g.Count != 2 || g.Tasks[0].Driver != "raw_exec" || *g.Tasks[0].KillTimeout != 5*time.Second || *g.Tasks[0].LogConfig.MaxFiles != 10 {
+		if *g.Count != 2 || g.Tasks[0].Driver != "raw_exec" || *g.Tasks[0].KillTimeout != 5*time.Second || *g.Tasks[0].LogConfig.MaxFiles != 2 {
 			t.Errorf("group: %s", harness.Pretty(g))
 		}
 		if *j.SubmitTime == 0 {
@@ -167,17 +167,29 @@ func testJobs(t *testing.T, f *fixture) {
 		}
 	})
 	t.Run("parse", func(t *testing.T) {
-		const hcl = `job "parsed" { group "g" { task "t" { driver = "raw_exec"
-  config { command = "/bin/true" } } } }`
+		const hcl = `
+job "parsed" {
+  group "g" {
+    task "t" {
+      driver = "raw_exec"
+      config { command = "/bin/true" }
+    }
+  }
+}`
 		j := one(jobs.ParseHCL(hcl, true))(t)
 		if *j.ID != "parsed" || *j.Priority != 50 || j.TaskGroups[0].Tasks[0].Config["command"] != "/bin/true" {
 			t.Errorf("parsed: %s", harness.Pretty(j))
 		}
-		_, err := jobs.ParseHCL(`job "x" { grop "g" {} }`, false)
+		_, err := jobs.ParseHCL("job \"x\" {\n  grop \"g\" {}\n}", false)
 		status(t, err, 400, "grop")
-		j = one(jobs.ParseHCLOpts(&api.JobsParseRequest{JobHCL: `variable "n" {}
-job "v" { group "g" { count = var.n
- task "t" { driver = "raw_exec" } } }`, Variables: `n = 4`, Canonicalize: true}))(t)
+		j = one(jobs.ParseHCLOpts(&api.JobsParseRequest{JobHCL: `
+variable "n" {}
+job "v" {
+  group "g" {
+    count = var.n
+    task "t" { driver = "raw_exec" }
+  }
+}`, Variables: `n = 4`, Canonicalize: true}))(t)
 		if *j.TaskGroups[0].Count != 4 {
 			t.Errorf("count %d", *j.TaskGroups[0].Count)
 		}
