@@ -92,11 +92,26 @@ func (s *server) adoptedEnded(id string) {
 	if t == nil || t.Exit != nil || !t.Adopted {
 		return
 	}
-	if e, over := proc.ExitOf(t.pidfd, t.Proc.PID); over {
-		s.ended(t, e)
-		s.touch()
+	e, over := proc.ExitOf(t.pidfd, t.Proc.PID)
+	if !over {
+		return
 	}
+	if e.Unknown && t.asked < askTimes {
+		// It is a zombie whose status we may not read. The kernel tells it by
+		// the pidfd when whoever inherited the process has taken it in.
+		t.asked++
+		time.AfterFunc(askAgain, func() { s.adoptedEnded(id) })
+		return
+	}
+	s.ended(t, e)
+	s.touch()
 }
+
+// How often and how soon the exit of an adopted process is asked for.
+const (
+	askTimes = 20
+	askAgain = 25 * time.Millisecond
+)
 
 // watcher waits for the end of processes that are not our children, all of
 // them in one thread.

@@ -41,6 +41,7 @@ type held struct {
 	stdio   []int
 	session *client // the client an exec session belongs to, nil for tasks
 	running bool    // its program runs and the client knows
+	asked   int     // how often the exit of an adopted process was asked for
 }
 
 // client is one connection with its outgoing queue: the reaper must never wait

@@ -127,13 +127,21 @@ func ExitOf(pidfd int, pid int) (e Exit, ok bool) {
 	}
 	// Not reaped yet: the zombie cannot lose its pid while we look, or it is
 	// reaped while we look and the state is gone.
-	if s, err := ReadStat(pid); err == nil && s.Ended() && os.Geteuid() == 0 {
+	if s, err := ReadStat(pid); err == nil && s.Ended() && mayRead(pid) {
 		again := unix.PidfdInfo{Mask: unix.PIDFD_INFO_PID}
 		if err := unix.IoctlPidfdInfo(pidfd, &again); err != nil || int(again.Pid) == pid {
 			return FromStatus(s.Status, now), true
 		}
 	}
 	return Exit{Code: -1, At: now, Unknown: true, Reason: "the process ended while no keeper was there to take its exit code, and this kernel does not tell it afterwards"}, true
+}
+
+// mayRead reports whether we see a process's wait status: without the right to,
+// /proc shows 0, which is also that of a success. This file is refused where
+// the status is hidden.
+func mayRead(pid int) bool {
+	_, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/personality")
+	return err == nil
 }
 
 // FromStatus reads a wait status.
