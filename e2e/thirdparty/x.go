@@ -1,8 +1,0 @@
-package thirdparty
-
-import (
-	_ "github.com/hashicorp/nomad/plugins"
-	_ "github.com/hashicorp/nomad/plugins/base"
-	_ "github.com/hashicorp/nomad/plugins/device"
-	_ "github.com/hashicorp/nomad/plugins/drivers"
-)
