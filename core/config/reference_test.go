@@ -1,0 +1,262 @@
+package config
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"reflect"
+	"regexp"
+	"sort"
+	"strings"
+	"testing"
+	"time"
+)
+
+var update = flag.Bool("update", false, "write the tables of docs/guide/configuration.md anew")
+
+// meanings says what each key is for. "" names the rows that only group others.
+var meanings = map[string]string{
+	"region":                    "name of the region; jobs of another region are refused",
+	"datacenter":                "datacenter of this node",
+	"name":                      "name of this agent and node; the host's name unless set",
+	"data_dir":                  "absolute path; everything that must survive a restart. Required except with -dev",
+	"plugin_dir":                "absolute path; where plugin binaries lie. <data_dir>/plugins unless set; with -dev the directory plugins beside the drover binary",
+	"bind_addr":                 "IP address to listen on",
+	"log_level":                 "TRACE, DEBUG, INFO, WARN or ERROR; changed by a reload",
+	"log_json":                  "log lines as JSON",
+	"log_file":                  "also log to this file; rotate it from outside",
+	"enable_debug":              "serve profiles under /v1/agent/pprof",
+	"leave_on_interrupt":        "leave the group of servers on SIGINT",
+	"leave_on_terminate":        "leave the group of servers on SIGTERM",
+	"http_api_response_headers": "headers added to every answer of the API",
+
+	"ports.http": "HTTP API", "ports.rpc": "servers and nodes", "ports.serf": "gossip between servers; nothing listens on it yet",
+	"addresses.http": "IP address for the HTTP API; bind_addr unless set", "addresses.rpc": "the same for RPC", "addresses.serf": "the same for gossip",
+	"advertise.http": "address told to others, host or host:port; the one listened on unless set",
+	"advertise.rpc":  "the same for RPC", "advertise.serf": "the same for gossip",
+
+	"server.enabled":                   "be a server",
+	"server.bootstrap_expect":          "servers in the group; only 1 is accepted yet",
+	"server.data_dir":                  "the server's own directory",
+	"server.raft_multiplier":           "stretches raft's timeouts",
+	"server.num_schedulers":            "scheduler workers; one for each CPU unless set",
+	"server.enabled_schedulers":        "job types this server schedules; all unless set",
+	"server.node_gc_threshold":         "a node that is down is forgotten after so long",
+	"server.job_gc_interval":           "how often ended jobs are looked for",
+	"server.job_gc_threshold":          "an ended job is forgotten after so long",
+	"server.eval_gc_threshold":         "an ended evaluation is forgotten after so long",
+	"server.batch_eval_gc_threshold":   "the same for evaluations of batch jobs",
+	"server.deployment_gc_threshold":   "an ended deployment is forgotten after so long",
+	"server.heartbeat_grace":           "a node may be late by so much before it counts as down",
+	"server.min_heartbeat_ttl":         "shortest time between two heartbeats of a node",
+	"server.max_heartbeats_per_second": "the time between heartbeats grows so that all nodes together send at most so many",
+	"server.failover_heartbeat_ttl":    "time nodes get to report to a new leader",
+	"server.job_default_priority":      "priority of jobs that name none",
+	"server.job_max_priority":          "highest priority a job may have",
+	"server.job_max_count":             "most instances a job may ask for",
+	"server.job_max_source_size":       "a longer job file is not kept for `job inspect`; K, M and G are powers of 1024",
+	"server.job_tracked_versions":      "versions kept of each job",
+	"server.event_buffer_size":         "entries the event stream can go back",
+	"server.raft_snapshot_threshold":   "log entries between two snapshots",
+	"server.raft_snapshot_interval":    "how often that is looked at",
+	"server.raft_trailing_logs":        "log entries kept after a snapshot",
+
+	"client.enabled":                     "be a node",
+	"client.servers":                     "host:port of servers; this agent's own server is always tried first",
+	"client.node_class":                  "class, for constraints on ${node.class}",
+	"client.node_pool":                   "pool this node is in",
+	"client.meta":                        "values for constraints on ${meta.key}",
+	"client.state_dir":                   "the node's state; <data_dir>/client unless set",
+	"client.alloc_dir":                   "allocations' directories; <data_dir>/alloc unless set",
+	"client.options":                     "free options: `env.denylist`, `user.checked_drivers`, `user.denylist`, `fingerprint.*`; also handed to plugins",
+	"client.network_interface":           "interface whose addresses ports are opened on; that of the default route unless set, loopback with -dev",
+	"client.cpu_total_compute":           "MHz of this machine, where they are not found or not true",
+	"client.memory_total_mb":             "MB of memory, the same",
+	"client.disk_total_mb":               "MB of disk, the same",
+	"client.disk_free_mb":                "MB of free disk, the same",
+	"client.reservable_cores":            "cores that tasks may reserve",
+	"client.reserved.cpu":                "MHz kept for the machine itself",
+	"client.reserved.cores":              "cores kept for the machine itself",
+	"client.reserved.memory":             "MB kept",
+	"client.reserved.disk":               "MB kept",
+	"client.reserved.reserved_ports":     "ports no task gets, as \"22,80,8000-8100\"",
+	"client.max_kill_timeout":            "a task's kill_timeout is cut to this",
+	"client.min_dynamic_port":            "lowest dynamic port",
+	"client.max_dynamic_port":            "highest dynamic port",
+	"client.client_min_port":             "lowest port plugins may listen on, where they use TCP",
+	"client.client_max_port":             "highest of them",
+	"client.gc_interval":                 "how often ended allocations are looked at",
+	"client.gc_parallel_destroys":        "directories removed at a time",
+	"client.gc_disk_usage_threshold":     "percent of the disk above which the oldest ended allocations are removed",
+	"client.gc_inode_usage_threshold":    "the same for inodes",
+	"client.gc_max_allocs":               "allocations kept on the node, ended ones included, before the oldest ended ones are removed",
+	"client.disable_remote_exec":         "refuse `alloc exec`",
+	"client.cgroup_parent":               "name of the cgroup above those of tasks",
+	"client.node_max_allocs":             "most allocations placed on this node; 0 is no limit",
+	"client.host_network.cidr":           "addresses in this network",
+	"client.host_network.interface":      "addresses of this interface",
+	"client.host_network.reserved_ports": "ports no task gets on these addresses",
+	"client.chroot_env":                  "host directories shown to isolated tasks",
+
+	"telemetry.collection_interval":        "between two measurements",
+	"telemetry.prometheus_metrics":         "answer /v1/metrics?format=prometheus; on with -dev",
+	"telemetry.publish_allocation_metrics": "publish figures of each allocation",
+	"telemetry.publish_node_metrics":       "publish figures of the node",
+	"limits.http_max_conns_per_client":     "connections one address may hold open to the API",
+	"plugin.args":                          "arguments for the binary",
+	"plugin.config":                        "settings for the plugin, checked against its schema",
+}
+
+// TestReference keeps docs/guide/configuration.md in step with the code: go test ./core/config -run TestReference -update.
+func TestReference(t *testing.T) {
+	path := filepath.Join("..", "..", "docs", "guide", "configuration.md")
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const mark = "<!-- generated from here on: go test ./core/config -run TestReference -update -->\n"
+	head, tail, ok := strings.Cut(string(b), mark)
+	if !ok {
+		t.Fatalf("%s has no line %q", path, mark)
+	}
+	want := "\n" + reference(t)
+	if *update {
+		if err := os.WriteFile(path, []byte(head+mark+want), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	if tail != want {
+		t.Errorf("%s is stale; refresh it with -update", path)
+	}
+}
+
+type row struct{ key, def, meaning string }
+
+func reference(t *testing.T) string {
+	var acted, idle []row
+	source := agentSource(t)
+	seen := map[string]bool{}
+	walk(reflect.ValueOf(*Default()), "", "", func(key, field string, v reflect.Value) {
+		meaning, ok := meanings[key]
+		if !ok {
+			t.Errorf("key %s has no meaning in reference_test.go", key)
+		}
+		seen[key] = true
+		r := row{key, defaultText(v), meaning}
+		if usedIn(source, field) {
+			acted = append(acted, r)
+		} else {
+			idle = append(idle, r)
+		}
+	})
+	for key := range meanings {
+		if !seen[key] {
+			t.Errorf("reference_test.go has a meaning for %s, which is no key", key)
+		}
+	}
+	var b strings.Builder
+	b.WriteString("## Keys that are acted on\n\n| key | default | meaning |\n|---|---|---|\n")
+	for _, r := range acted {
+		fmt.Fprintf(&b, "| `%s` | %s | %s |\n", r.key, r.def, r.meaning)
+	}
+	if len(idle) > 0 {
+		b.WriteString("\n## Keys that are read and have no effect yet\n\nNo warning is given for these.\n\n| key | default | meaning |\n|---|---|---|\n")
+		for _, r := range idle {
+			fmt.Fprintf(&b, "| `%s` | %s | %s |\n", r.key, r.def, r.meaning)
+		}
+	}
+	b.WriteString("\n## Keys that are known and warned of\n\nFiles in use elsewhere may carry these. The agent starts and says in its log that it does not act on them, and why.\n\n| key | why |\n|---|---|\n")
+	names := make([]string, 0, len(later))
+	for k := range later {
+		names = append(names, k)
+	}
+	sort.Strings(names)
+	for _, k := range names {
+		reason := later[k]
+		if k == "telemetry.*" || k == "limits.*" {
+			reason += " (keys other than those above)"
+		}
+		fmt.Fprintf(&b, "| `%s` | %s |\n", k, reason)
+	}
+	return b.String()
+}
+
+// walk calls leaf for every key, with the way to its field ("Server.JobGCInterval"). Elements of repeated blocks count
+// as used as a whole: field is then that of the block.
+func walk(v reflect.Value, prefix, way string, leaf func(key, field string, v reflect.Value)) {
+	for i := range v.NumField() {
+		f := v.Type().Field(i)
+		name, label, _ := strings.Cut(f.Tag.Get("cfg"), ",")
+		if name == "-" || name == "" || label == "label" {
+			continue
+		}
+		switch {
+		case f.Type.Kind() == reflect.Struct:
+			walk(v.Field(i), prefix+name+".", f.Name, leaf)
+		case f.Type.Kind() == reflect.Slice && f.Type.Elem().Kind() == reflect.Struct:
+			block := way + "." + f.Name
+			walk(reflect.New(f.Type.Elem()).Elem(), prefix+name+".", block, func(key, _ string, v reflect.Value) { leaf(key, block, v) })
+		default:
+			leaf(prefix+name, way+"."+f.Name, v.Field(i))
+		}
+	}
+}
+
+// agentSource is the code that turns a configuration into an agent, without the defaults.
+func agentSource(t *testing.T) string {
+	files, err := filepath.Glob("../agent/*.go")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no sources in ../agent: %v", err)
+	}
+	var b strings.Builder
+	for _, f := range append(files, "config.go") {
+		if strings.HasSuffix(f, "_test.go") {
+			continue
+		}
+		src, err := os.ReadFile(f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for line := range strings.Lines(string(src)) {
+			if !setsTrue.MatchString(line) {
+				b.WriteString(line)
+			}
+		}
+	}
+	return b.String()
+}
+
+var setsTrue = regexp.MustCompile(`= true\s*$`)
+
+// usedIn tells whether code reads a field: "Server.JobGCInterval", or ".Name" of the configuration itself.
+func usedIn(source, field string) bool {
+	block, name, _ := strings.Cut(field, ".")
+	owner := `(c|s|next|config|base)`
+	if block != "" {
+		owner = `(` + block + `|s)`
+	}
+	return regexp.MustCompile(`\b` + owner + `\.` + name + `\b`).MatchString(source)
+}
+
+func defaultText(v reflect.Value) string {
+	switch x := v.Interface().(type) {
+	case time.Duration:
+		if x == 0 {
+			return ""
+		}
+		s := x.String()
+		s = regexp.MustCompile(`([a-z])0s$`).ReplaceAllString(s, "$1")
+		return "`\"" + regexp.MustCompile(`h0m$`).ReplaceAllString(s, "h") + "\"`"
+	case string:
+		if x == "" {
+			return ""
+		}
+		return fmt.Sprintf("`%q`", x)
+	}
+	if v.IsZero() && v.Kind() != reflect.Bool {
+		return ""
+	}
+	return fmt.Sprintf("`%v`", v.Interface())
+}
