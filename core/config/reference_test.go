@@ -90,7 +90,7 @@ var meanings = map[string]string{
 	"client.gc_parallel_destroys":        "directories removed at a time",
 	"client.gc_disk_usage_threshold":     "percent of the disk above which the oldest ended allocations are removed",
 	"client.gc_inode_usage_threshold":    "the same for inodes",
-	"client.gc_max_allocs":               "allocations kept on the node, ended ones included, before the oldest ended ones are removed",
+	"client.gc_max_allocs":               "ended allocations kept on the node; the oldest beyond that are removed",
 	"client.disable_remote_exec":         "refuse `alloc exec`",
 	"client.cgroup_parent":               "name of the cgroup above those of tasks",
 	"client.node_max_allocs":             "most allocations placed on this node; 0 is no limit",
