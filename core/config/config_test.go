@@ -3,6 +3,7 @@ package config
 import (
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -51,6 +52,35 @@ tls { http = true }
 	}
 	if err := c.Validate(); err != nil {
 		t.Error(err)
+	}
+}
+
+// The shape of a plugin's configuration is the plugin's own: its blocks may come several times.
+func TestRepeatedBlocksOfAPluginAreAList(t *testing.T) {
+	c, err := Parse(Default(), "agent.hcl", []byte(`
+plugin "x" {
+  config {
+    pool { name = "a" }
+    pool { name = "b" }
+    pool { name = "c" }
+    once { name = "d" }
+    inner {
+      rule { n = 1 }
+      rule { n = 2 }
+    }
+  }
+}
+`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]any{
+		"pool":  []any{map[string]any{"name": "a"}, map[string]any{"name": "b"}, map[string]any{"name": "c"}},
+		"once":  map[string]any{"name": "d"},
+		"inner": map[string]any{"rule": []any{map[string]any{"n": 1.0}, map[string]any{"n": 2.0}}},
+	}
+	if got := c.Plugins[0].Config; !reflect.DeepEqual(got, want) {
+		t.Errorf("config %v, want %v", got, want)
 	}
 }
 

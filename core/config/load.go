@@ -121,7 +121,11 @@ func (t *tree) add(name string, src []byte) error {
 	return nil
 }
 
-// body turns a block's content into a map: attributes to values, blocks to maps, labelled blocks to maps by label.
+// pluginConfig is the path of what a plugin is configured with. Its shape is the plugin's: a repeated block is a list.
+const pluginConfig = "plugin.config."
+
+// body turns a block's content into a map: attributes to values, blocks to maps, labelled blocks to maps by label. A
+// block that is repeated adds to what the first said.
 func (t *tree) body(b *hclsyntax.Body, path string) (map[string]any, error) {
 	out := map[string]any{}
 	for name, attr := range b.Attributes {
@@ -145,11 +149,18 @@ func (t *tree) body(b *hclsyntax.Body, path string) (map[string]any, error) {
 		if len(blk.Labels) == 1 {
 			m = map[string]any{blk.Labels[0]: m}
 		}
-		if prev, ok := out[blk.Type].(map[string]any); ok {
+		switch prev := out[blk.Type].(type) {
+		case map[string]any:
+			if strings.HasPrefix(path, pluginConfig) {
+				out[blk.Type] = []any{prev, m}
+				continue
+			}
 			t.merge(prev, m)
-			continue
+		case []any:
+			out[blk.Type] = append(prev, m)
+		default:
+			out[blk.Type] = m
 		}
-		out[blk.Type] = m
 	}
 	return out, nil
 }
