@@ -25,8 +25,13 @@ const probeAgainIn = 10 * time.Minute
 // little: on some machines it hangs, or is many times slower than emulation.
 type prober struct {
 	run func(ctx context.Context, program string) error
+	// done is told of each result.
+	done chan struct{}
+
+	running sync.Mutex // one probe at a time
 
 	mu      sync.Mutex
+	asking  bool
 	program string
 	file    os.FileInfo
 	device  os.FileInfo
@@ -34,39 +39,91 @@ type prober struct {
 	at      time.Time
 }
 
+// errProbing is what is known before the first probe is through.
+var errProbing = errors.New("whether guests run in kvm is being found out")
+
 // kvmDevice is what QEMU opens.
 const kvmDevice = "/dev/kvm"
 
 // usable returns nil if guests of an emulator run in kvm, or why not. It runs
 // a tiny guest when it meets the emulator for the first time.
 func (p *prober) usable(ctx context.Context, e emulator) error {
-	if e.Name != hostEmulator() {
-		return fmt.Errorf("kvm runs %s guests only on this node", hostEmulator())
-	}
-	device, err := os.Stat(kvmDevice)
-	if err != nil {
-		return fmt.Errorf("there is no %s", kvmDevice)
+	p.running.Lock()
+	defer p.running.Unlock()
+	known, err := p.known(e)
+	if known {
+		return err
 	}
 	file, err := os.Stat(e.Path)
 	if err != nil {
 		return err
 	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	known := p.program == e.Path && sameFile(p.file, file) && os.SameFile(p.device, device)
-	if known && (p.err == nil || time.Since(p.at) < probeAgainIn) {
-		return p.err
+	device, err := os.Stat(kvmDevice)
+	if err != nil {
+		return err
 	}
 	err = p.run(ctx, e.Path)
 	if ctx.Err() != nil {
 		return ctx.Err() // nothing was learned
 	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	p.program, p.file, p.device, p.err, p.at = e.Path, file, device, err, time.Now()
 	return err
 }
 
-// probe runs the guest of probeROM in kvm.
-func probe(ctx context.Context, program string) error {
+// known is usable as far as it is known without a probe.
+func (p *prober) known(e emulator) (bool, error) {
+	if e.Name != hostEmulator() {
+		return true, fmt.Errorf("kvm runs %s guests only on this node", hostEmulator())
+	}
+	device, err := os.Stat(kvmDevice)
+	if err != nil {
+		return true, fmt.Errorf("there is no %s", kvmDevice)
+	}
+	file, err := os.Stat(e.Path)
+	if err != nil {
+		return true, err
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	same := p.program == e.Path && sameFile(p.file, file) && os.SameFile(p.device, device)
+	return same && (p.err == nil || time.Since(p.at) < probeAgainIn), p.err
+}
+
+// learn answers at once with what is known, and begins a probe if that is
+// nothing or old. Its result is announced on done.
+func (p *prober) learn(e emulator) error {
+	known, err := p.known(e)
+	if known {
+		return err
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.asking {
+		p.asking = true
+		go func() {
+			_ = p.usable(context.Background(), e)
+			p.mu.Lock()
+			p.asking = false
+			p.mu.Unlock()
+			select {
+			case p.done <- struct{}{}:
+			default:
+			}
+		}()
+	}
+	if p.program == e.Path && p.err != nil {
+		return p.err // of the probe before
+	}
+	return errProbing
+}
+
+// probe tells whether a guest runs in kvm.
+func probe(ctx context.Context, program string) error { return runProbe(ctx, program, "kvm") }
+
+// runProbe runs the guest of probeROM.
+func runProbe(ctx context.Context, program, accelerator string) error {
 	rom := probeROM()
 	if rom == nil {
 		return nil // no guest for this kind of processor: the device is trusted
@@ -84,7 +141,7 @@ func probe(ctx context.Context, program string) error {
 	defer cancel()
 	var text bytes.Buffer
 	cmd := exec.CommandContext(ctx, program,
-		"-machine", "type=pc,accel=kvm", "-m", "16M", "-display", "none", "-nodefaults", "-no-user-config", "-no-reboot",
+		"-machine", "type=pc,accel="+accelerator, "-m", "16M", "-display", "none", "-nodefaults", "-no-user-config", "-no-reboot",
 		"-bios", bios, "-device", "isa-debug-exit,iobase=0xf4,iosize=0x04")
 	cmd.Stderr, cmd.WaitDelay = &text, time.Second
 	ended := make(chan error, 1)
@@ -92,19 +149,19 @@ func probe(ctx context.Context, program string) error {
 	select {
 	case err = <-ended:
 	case <-time.After(probeWithin + 2*time.Second):
-		return errors.New("a guest hung in kvm and cannot be killed") // inside the kernel
+		return fmt.Errorf("a guest hung in %s and cannot be killed", accelerator) // inside the kernel
 	}
 	var exit *exec.ExitError
 	switch {
 	case ctx.Err() != nil:
-		return fmt.Errorf("a guest did not run in kvm within %s", probeWithin)
+		return fmt.Errorf("a guest did not run in %s within %s", accelerator, probeWithin)
 	case errors.As(err, &exit) && exit.ExitCode() == probeExit:
 		return nil
 	case err == nil:
-		return errors.New("a guest in kvm ended early")
+		return fmt.Errorf("a guest in %s ended early", accelerator)
 	}
 	line, _, _ := strings.Cut(strings.TrimSpace(text.String()), "\n")
-	return fmt.Errorf("a guest did not start in kvm: %w: %s", err, line)
+	return fmt.Errorf("a guest did not start in %s: %w: %s", accelerator, err, line)
 }
 
 // choose decides what a machine runs in. wanted is QEMU's list of accelerators

@@ -38,6 +38,7 @@ var (
 	_ driver.Driver[taskConfig, executor.State] = (*Driver)(nil)
 	_ driver.WithConfig                         = (*Driver)(nil)
 	_ driver.WithConfigCheck[taskConfig]        = (*Driver)(nil)
+	_ driver.WithFingerprintTrigger             = (*Driver)(nil)
 	_ driver.WithInit                           = (*Driver)(nil)
 	_ driver.WithShutdown                       = (*Driver)(nil)
 	_ driver.WithStats                          = (*Driver)(nil)
@@ -61,7 +62,7 @@ func New(logger hclog.Logger, keeper []string) *Driver {
 	sup := executor.New(executor.Config{Driver: Name, KeeperCommand: keeper, Logger: logger})
 	return &Driver{
 		processes: tasks.New(sup), log: logger,
-		versions: versions{ask: askVersion}, kvm: prober{run: probe},
+		versions: versions{ask: askVersion}, kvm: prober{run: probe, done: make(chan struct{}, 1)},
 		vms: map[string]*vm{},
 	}
 }
@@ -126,7 +127,7 @@ func (d *Driver) Fingerprint(ctx context.Context) (*driver.Fingerprint, error) {
 	}
 	native, err := pick(list, hostEmulator())
 	if err == nil {
-		err = d.kvm.usable(ctx, native)
+		err = d.kvm.learn(native)
 	}
 	if err != nil {
 		f.Description = "Healthy; guests are emulated in software: " + err.Error()
@@ -135,6 +136,10 @@ func (d *Driver) Fingerprint(ctx context.Context) (*driver.Fingerprint, error) {
 	f.Attributes["driver."+Name+".accelerators"] = attribute.Text("kvm,tcg")
 	return f, nil
 }
+
+// FingerprintTrigger has the driver looked at again when it is known whether
+// guests run in kvm.
+func (d *Driver) FingerprintTrigger() <-chan struct{} { return d.kvm.done }
 
 // Init lets the plugin shrink when it is idle.
 func (d *Driver) Init(ctx context.Context) error { return d.processes.Init(ctx) }

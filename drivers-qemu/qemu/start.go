@@ -220,7 +220,18 @@ func explain(ctx context.Context, failed *executor.Command, task *driver.TaskCon
 	if err == nil || ctx.Err() != nil {
 		return "" // this time it would have started
 	}
-	lines := strings.Split(strings.TrimSpace(text.String()), "\n")
+	return complaint(text.String(), failed.Spec.Args[0])
+}
+
+// complaint picks from what QEMU printed: the last line that begins with its
+// name, without which it prints hints and warnings of its libraries.
+func complaint(text, program string) string {
+	lines := strings.Split(strings.TrimSpace(text), "\n")
+	for i := len(lines) - 1; i >= 0; i-- {
+		if strings.HasPrefix(lines[i], program+": ") {
+			return strings.TrimSpace(strings.TrimPrefix(lines[i], program+": "))
+		}
+	}
 	return strings.TrimSpace(lines[len(lines)-1])
 }
 

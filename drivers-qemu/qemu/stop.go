@@ -2,6 +2,7 @@ package qemu
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"github.com/droverhq/drover/sdk/driver"
@@ -59,7 +60,7 @@ func (d *Driver) powerDown(ctx context.Context, v *vm, req *driver.StopRequest) 
 			if last != nil {
 				return last
 			}
-			return ctx.Err()
+			return fmt.Errorf("its guest did not within %s", req.Timeout)
 		case <-time.After(pressAgain):
 		}
 	}
