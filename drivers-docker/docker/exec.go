@@ -41,7 +41,7 @@ func (d *Driver) Exec(ctx context.Context, r *driver.ExecRequest) (*driver.ExitR
 		attached.Close()
 	})
 	defer stop()
-	go feed(attached.HijackedResponse, r.Stdin)
+	go feed(attached.HijackedResponse, r.Stdin, r.TTY)
 	if r.Resize != nil {
 		go resize(ctx, s.engine, made.ID, r.Resize)
 	}
@@ -60,9 +60,13 @@ func (d *Driver) Exec(ctx context.Context, r *driver.ExecRequest) (*driver.ExitR
 	return execResult(ctx, s.engine, made.ID), nil
 }
 
-// feed copies what the user types. It ends when the user does, or with the connection's next write.
-func feed(to client.HijackedResponse, from io.Reader) {
+// feed copies what the user types. It ends when the user does, or with the connection's next write. A terminal has no end
+// of input but the character for it, and the engine would end the command's output with the input.
+func feed(to client.HijackedResponse, from io.Reader, tty bool) {
 	_, _ = io.Copy(to.Conn, from)
+	if tty {
+		return
+	}
 	if c, ok := to.Conn.(client.CloseWriter); ok {
 		_ = c.CloseWrite()
 	}

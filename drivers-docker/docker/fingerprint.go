@@ -26,6 +26,7 @@ type facts struct {
 	seen         bool // the engine answered once
 	windows      bool
 	cgroupV1     bool
+	liveRestore  bool
 	cores        int
 	architecture string // as images say it
 }
@@ -71,7 +72,7 @@ func (d *Driver) Fingerprint(ctx context.Context) (*driver.Fingerprint, error) {
 
 func factsOf(i system.Info) facts {
 	return facts{
-		seen: true, windows: i.OSType == "windows", cgroupV1: i.CgroupVersion != "2", cores: i.NCPU,
+		seen: true, windows: i.OSType == "windows", cgroupV1: i.CgroupVersion != "2", cores: i.NCPU, liveRestore: i.LiveRestoreEnabled,
 		architecture: imageArchitecture(i.Architecture),
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/moby/moby/api/types/container"
 	"github.com/moby/moby/client"
 
+	"github.com/droverhq/drover/drivers-docker/config"
 	"github.com/droverhq/drover/sdk/driver"
 )
 
@@ -89,8 +90,34 @@ func (d *Driver) result(ctx context.Context, s *session, t *task, state *contain
 			state = found.Container.State
 		}
 	}
-	lost := !away.IsZero() && !t.isStopping() && endedAfter(state, away) && !d.liveRestore(ctx, s)
-	return exitResult(state, lost)
+	return exitResult(state, !t.isStopping() && d.wentWithEngine(s, state, away))
+}
+
+// wentWithEngine reports whether the engine ended the container because it went down itself.
+func (d *Driver) wentWithEngine(s *session, state *container.State, away time.Time) bool {
+	if d.seen().liveRestore {
+		return false
+	}
+	if !away.IsZero() && endedAfter(state, away) {
+		return true
+	}
+	return goingDown(s.config)
+}
+
+// goingDownWait bounds the look at an engine that just said that a container ended.
+const goingDownWait = 2 * time.Second
+
+// goingDown reports whether the engine takes no new connections: while it ends its containers it still answers on old ones.
+func goingDown(p config.Plugin) bool {
+	e, err := connect(p)
+	if err != nil {
+		return false
+	}
+	defer e.Close()
+	ctx, cancel := context.WithTimeout(context.Background(), goingDownWait)
+	defer cancel()
+	_, err = e.Ping(ctx, client.PingOptions{})
+	return err != nil && unreachable(err)
 }
 
 func (t *task) isStopping() bool {
@@ -105,13 +132,6 @@ const restartSlack = 15 * time.Second
 func endedAfter(state *container.State, away time.Time) bool {
 	at, err := time.Parse(time.RFC3339Nano, state.FinishedAt)
 	return err != nil || at.After(away.Add(-restartSlack))
-}
-
-func (d *Driver) liveRestore(ctx context.Context, s *session) bool {
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
-	defer cancel()
-	found, err := s.engine.Info(ctx, client.InfoOptions{})
-	return err == nil && found.Info.LiveRestoreEnabled
 }
 
 // exitResult is what the host is told. withEngine: the engine went down without live-restore and took the container along,
