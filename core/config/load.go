@@ -177,7 +177,6 @@ func (t *tree) merge(dst, src map[string]any) {
 	}
 }
 
-
 func (t *tree) decode(base *Config) (*Config, error) {
 	c := *base
 	root := t.root
