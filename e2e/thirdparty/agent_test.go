@@ -186,10 +186,10 @@ func TestKills(t *testing.T) {
 		kill       func(t *testing.T)
 		samePlugin bool
 	}{
-		{"plugin", func(t *testing.T) { kill(t, a, plugin(t, a)) }, false},
+		{"plugin", func(t *testing.T) { kill(t, a, pluginPID(t, a)) }, false},
 		{"agent", func(t *testing.T) { a.Kill9(); a.Run(); a.WaitReady() }, true},
 		{"agent, then plugin", func(t *testing.T) {
-			p := plugin(t, a)
+			p := pluginPID(t, a)
 			a.Kill9()
 			kill(t, a, p)
 			a.Run()
@@ -202,7 +202,7 @@ func TestKills(t *testing.T) {
 			a.RunJob(job(id, shell(counts), ""), "-detach")
 			al := a.WaitAllocs(id, 1, "running", limit)[0]
 			pid := shells(a, al.ID)
-			before := plugin(t, a)
+			before := pluginPID(t, a)
 			n := grows(t, a, al.ID, 0)
 			tc.kill(t)
 			n = grows(t, a, al.ID, n)
@@ -213,7 +213,7 @@ func TestKills(t *testing.T) {
 				}
 				return nil
 			})
-			if now := plugin(t, a); tc.samePlugin && now != before {
+			if now := pluginPID(t, a); tc.samePlugin && now != before {
 				t.Errorf("plugin %d, want the old one, %d", now, before)
 			}
 			al = a.WaitAllocs(id, 1, "running", limit)[0]
@@ -265,7 +265,7 @@ func plugins(a *harness.Agent) (out []int) {
 	return out
 }
 
-func plugin(t *testing.T, a *harness.Agent) int {
+func pluginPID(t *testing.T, a *harness.Agent) int {
 	t.Helper()
 	p := plugins(a)
 	if len(p) != 1 {
