@@ -69,6 +69,7 @@ func newRun(in Input) *run {
 	}
 	r.draft = r.fleet.Draft()
 	r.rules = ruleBook{run: r}
+	r.separate()
 	if r.job != nil {
 		r.plan.Job, r.plan.AllAtOnce = r.job, r.job.AllAtOnce
 		for _, g := range r.job.TaskGroups {
@@ -76,6 +77,25 @@ func newRun(in Input) *run {
 		}
 	}
 	return r
+}
+
+// separate sets apart the allocations of an earlier job of the same name, purged since: what has ended of it says
+// nothing about this job (a batch instance that succeeded then must run again), and what runs is stopped.
+func (r *run) separate() {
+	if r.job == nil {
+		return
+	}
+	own := r.allocs[:0:0]
+	for _, a := range r.allocs {
+		switch {
+		case a.CreateIndex >= r.job.CreateIndex:
+			own = append(own, a)
+		case !a.Terminal():
+			r.stop(&reconcile.Stop{Alloc: a, Description: reconcile.NotNeeded}, "")
+			r.draft.ReleaseAlloc(a)
+		}
+	}
+	r.allocs = own
 }
 
 // wanted is what reconcilers look at.

@@ -128,3 +128,32 @@ func TestUnknownTypeIsAnError(t *testing.T) {
 		t.Error("no error")
 	}
 }
+
+// A job that was purged and submitted again starts anew: what an earlier job of its name achieved is not its work, and
+// what still runs of it is stopped.
+func TestAnotherJobOfTheSameName(t *testing.T) {
+	w := newWorld(t)
+	w.node(testNode("n"))
+	job := testJob(model.JobTypeBatch, 2)
+	w.job(job)
+	w.commit(w.process(w.eval(job), 1).Plan)
+	allocs := w.AllocsByJob("", job.ID)
+	if len(allocs) != 2 {
+		t.Fatalf("%d allocations placed, want 2", len(allocs))
+	}
+	done := allocs[0].Copy()
+	done.ClientStatus = model.AllocClientComplete
+	w.set(done)
+
+	again := testJob(model.JobTypeBatch, 2)
+	w.index++
+	again.CreateIndex = w.index
+	w.job(again)
+	out := w.process(w.eval(again), 1)
+	if got := placedOn(out.Plan)["n"]; got != 2 {
+		t.Errorf("%d instances placed, want 2: the earlier job's success counted", got)
+	}
+	if stopped := out.Plan.NodeUpdate["n"]; len(stopped) != 1 || stopped[0].ID != allocs[1].ID {
+		t.Errorf("stopped %v, want the earlier job's running allocation %s", stopped, allocs[1].ID)
+	}
+}

@@ -59,12 +59,15 @@ func (tx *Txn) startSummary(j *model.Job, fresh bool) {
 	}
 }
 
-// adopt counts allocations and evaluations that outlived an earlier job of the same name.
+// adopt counts allocations and evaluations that outlived an earlier job of the same name. Allocations that have ended
+// belong to that job's history only.
 func (tx *Txn) adopt(j *model.Job) {
 	c := tx.count(j.Key())
 	*c = jobCounts{Namespace: j.Namespace, JobID: j.ID}
 	for _, a := range tx.AllocsByJob(j.Namespace, j.ID) {
-		tx.countAlloc(nil, a)
+		if !a.ClientTerminal() {
+			tx.countAlloc(nil, a)
+		}
 	}
 	for e := range tx.EvalsByJob(j.Namespace, j.ID) {
 		c.addEval(e, 1)

@@ -58,6 +58,9 @@ func verifySummary(snap *Snapshot, j *model.Job) error {
 	}
 	live := map[string]model.TaskGroupSummary{}
 	for _, a := range snap.AllocsByJob(j.Namespace, j.ID) {
+		if a.CreateIndex < j.CreateIndex && a.ClientTerminal() {
+			continue // of an earlier job of that name; see adopt
+		}
 		g := live[a.TaskGroup]
 		if n := bucket(&g, a.ClientStatus); n != nil {
 			*n++
