@@ -144,6 +144,20 @@ func TestMachine(t *testing.T) {
 	}
 }
 
+// By default the seed is a CD, which needs no drivers but those of any PC.
+func TestSeedOnCD(t *testing.T) {
+	n := newNode(t, nil)
+	task := machineTask(n, map[string]any{"nocloud": map[string]any{"user_data": "#cloud-config\n"}, "args": build(t).args("seed")})
+	screen := attach(n, task)
+	n.Start(task)
+	out := screen.wait(t, "guest is up")
+	for _, want := range []string{"seed /seed/user-data: #cloud-config", "seed /seed/meta-data: instance-id: a1b2 local-hostname: " + task.Name} {
+		if !strings.Contains(out, want) {
+			t.Errorf("the guest does not say %q:\n%s", want, out)
+		}
+	}
+}
+
 // rounds is how often the graceful stop is tried.
 func rounds() int {
 	switch os.Getenv("DROVER_TIER") {

@@ -39,7 +39,7 @@ func (d *Driver) Start(ctx context.Context, req *driver.StartRequest[taskConfig]
 		stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), startWithin)
 		defer cancel()
 		if errors.Is(err, errEnded) {
-			if why := explain(stop, cmd, task); why != "" {
+			if why := explain(stop, cmd); why != "" {
 				err = fmt.Errorf("QEMU did not start: %s", why)
 			}
 		}
@@ -78,10 +78,6 @@ func (d *Driver) command(ctx context.Context, req *driver.StartRequest[taskConfi
 	}
 	env, err := executor.Environ(task.Env)
 	if err != nil {
-		return nil, err
-	}
-	// Of an attempt that nobody tidied up after: QEMU would not bind them.
-	if err := tidy(task.TaskDir(), false); err != nil {
 		return nil, err
 	}
 	cmd := &executor.Command{
@@ -207,8 +203,8 @@ func (d *Driver) answers(ctx context.Context, task *driver.TaskConfig) error {
 
 // explain finds out why QEMU ended, by starting it once more where what it
 // says can be read. It does not run the guest.
-func explain(ctx context.Context, failed *executor.Command, task *driver.TaskConfig) string {
-	if failed.Spec.NetNS != "" || failed.Spec.User != nil || tidy(task.TaskDir(), false) != nil {
+func explain(ctx context.Context, failed *executor.Command) string {
+	if failed.Spec.NetNS != "" || failed.Spec.User != nil {
 		return ""
 	}
 	ctx, cancel := context.WithTimeout(ctx, explainWithin)
