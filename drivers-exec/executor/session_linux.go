@@ -48,12 +48,20 @@ func (p *Process) Run(ctx context.Context, s Session) (proc.Exit, error) {
 	case e := <-ended:
 		return e, nil
 	case <-ctx.Done():
-		_ = unix.PidfdSendSignal(pidfd, unix.SIGKILL, nil, 0)
+		killGroup(pidfd)
 		select {
 		case <-ended:
 		case <-time.After(killWithin):
 		}
 		return proc.Exit{}, ctx.Err()
+	}
+}
+
+// killGroup ends a command and what it started, as far as that is in its
+// process group and the kernel (Linux 6.9) lets us name that by a pidfd.
+func killGroup(pidfd int) {
+	if unix.PidfdSendSignal(pidfd, unix.SIGKILL, nil, unix.PIDFD_SIGNAL_PROCESS_GROUP) != nil {
+		_ = unix.PidfdSendSignal(pidfd, unix.SIGKILL, nil, 0)
 	}
 }
 

@@ -408,8 +408,21 @@ func TestSignalAndExec(t *testing.T) {
 	if _, err := n.Driver().ExecTask(t.Context(), task.ID, []string{"/no/such"}, time.Second); err == nil || !strings.Contains(err.Error(), "/no/such") {
 		t.Fatalf("exec of a missing program: %v", err)
 	}
-	if _, err := n.Driver().ExecTask(t.Context(), task.ID, []string{"sleep", "1000"}, 50*time.Millisecond); err == nil {
+	pidFile := filepath.Join(t.TempDir(), "pid")
+	if _, err := n.Driver().ExecTask(t.Context(), task.ID, []string{"sh", "-c", "sleep 1000 & echo $! >" + pidFile + "; wait"}, 500*time.Millisecond); err == nil {
 		t.Fatal("exec outlasted its timeout")
+	}
+	var child int
+	text, _ := os.ReadFile(pidFile)
+	fmt.Sscan(string(text), &child)
+	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
+		st, err := proc.ReadStat(child)
+		if err != nil || st.Ended() {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("a child of a command that timed out lives: %+v", st)
+		}
 	}
 }
 
@@ -511,6 +524,27 @@ func TestUserAndEnvironment(t *testing.T) {
 	task.Env["SECRET_KEY"] = "x"
 	if exit, out := n.Run(task); exit.ExitCode != 0 || out != "65534\n65534\n[]\n7\n" {
 		t.Fatalf("%+v %q", exit, out)
+	}
+}
+
+// An environment larger than a socket's buffer arrives whole, and one that the
+// kernel does not take is refused with its words.
+func TestLargeEnvironment(t *testing.T) {
+	n := newNode(t)
+	task := n.Task(shell("env | wc -c"))
+	for i := range 10 {
+		task.Env[fmt.Sprint("LARGE", i)] = strings.Repeat("x", 100<<10)
+	}
+	exit, out := n.Run(task)
+	var size int
+	fmt.Sscan(out, &size)
+	if exit.ExitCode != 0 || size < 10*100<<10 {
+		t.Fatalf("%+v: %d bytes", exit, size)
+	}
+	task = n.Task(shell("true"))
+	task.Env["HUGE"] = strings.Repeat("x", 200<<10)
+	if _, err := n.Driver().StartTask(t.Context(), task); err == nil || !strings.Contains(err.Error(), "argument list too long") {
+		t.Fatalf("start: %v", err)
 	}
 }
 

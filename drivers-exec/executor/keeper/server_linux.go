@@ -148,7 +148,7 @@ func (s *server) serve(c *client) {
 	delete(s.clients, c)
 	for _, t := range s.tasks {
 		if t.session == c && t.Exit == nil {
-			t.kill()
+			t.killGroup()
 		}
 	}
 	s.mu.Unlock()
@@ -362,6 +362,14 @@ func (s *server) announceLocked(t *held) {
 // the pid cannot be another's.
 func (t *held) kill() {
 	_ = unix.PidfdSendSignal(t.pidfd, unix.SIGKILL, nil, 0)
+}
+
+// killGroup ends a session's process and what it started; before Linux 6.9 the
+// process only.
+func (t *held) killGroup() {
+	if unix.PidfdSendSignal(t.pidfd, unix.SIGKILL, nil, unix.PIDFD_SIGNAL_PROCESS_GROUP) != nil {
+		t.kill()
+	}
 }
 
 func (t *held) closeFiles() {
