@@ -50,6 +50,9 @@ func (n *Node) start(a *model.Allocation, stored *statedb.Alloc) {
 		defer n.runners.Done()
 		r.Run(n.taskCtx)
 	}()
+	if d := a.Job.Group(a.TaskGroup).Disconnect; d != nil && d.StopOnClientAfter > 0 {
+		poke(n.arrived)
+	}
 }
 
 // spawn runs fn in a goroutine that Shutdown waits for; not once Shutdown has begun.

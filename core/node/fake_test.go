@@ -35,6 +35,8 @@ type world struct {
 	emit       map[string]chan driver.TaskEvent
 	destroyed  []string
 	healthy    bool
+	refused    int // calls while down
+	stopErrs   int // how many StopTask calls fail
 }
 
 type fakeTask struct {
@@ -116,6 +118,7 @@ func (w *world) Driver(_ context.Context, name string) (taskrunner.Driver, error
 		return nil, fmt.Errorf("no plugin offers driver %q", name)
 	}
 	if w.down {
+		w.refused++
 		return nil, errors.New("the plugin fails to start")
 	}
 	return w.proc, nil
@@ -144,6 +147,20 @@ func (w *world) Plugins() (*Plugins, <-chan struct{}) {
 		Plugins:    []*model.PluginInfo{{Name: "fake", Type: "driver", State: "ready", TaskCount: len(w.tasks)}},
 		Attributes: map[string]string{"driver.fake": "1"},
 	}, w.changed
+}
+
+// say sends a driver's event about a task.
+func (w *world) say(allocID, task, message string) {
+	w.mu.Lock()
+	c := w.emit[allocID+"/"+task]
+	w.mu.Unlock()
+	c <- driver.TaskEvent{AllocID: allocID, TaskName: task, Timestamp: time.Now(), Message: message}
+}
+
+func (w *world) set(fn func(*world)) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	fn(w)
 }
 
 func (w *world) setHealthy(ok bool) {
@@ -261,7 +278,12 @@ func (p *fakeProc) StopTask(_ context.Context, id string, _ time.Duration, _ str
 	}
 	p.w.mu.Lock()
 	p.w.stops = append(p.w.stops, t.config.Name)
+	fail := p.w.stopErrs > 0
+	p.w.stopErrs--
 	p.w.mu.Unlock()
+	if fail {
+		return errors.New("the runtime is busy")
+	}
 	if !t.stubborn {
 		t.exit(143)
 	}

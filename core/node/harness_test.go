@@ -183,6 +183,14 @@ func (c *control) awaitStatus(id, status string) *model.Allocation {
 	return c.report(id)
 }
 
+// vanish ends the session and takes no new one.
+func (c *control) vanish() {
+	c.mux.Close()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.sess.Close()
+}
+
 func (c *control) conn() grpc.ClientConnInterface {
 	c.t.Helper()
 	var s *rpc.Session
@@ -205,6 +213,7 @@ type rig struct {
 	ctl    *control
 	node   *Node
 	stop   func()
+	gc     GC
 }
 
 func newRig(t *testing.T) *rig {
@@ -219,12 +228,13 @@ func (r *rig) boot() {
 	r.t.Helper()
 	n, err := New(Config{
 		Name: "n1", StateDir: r.dir + "/client", AllocDir: r.allocs, Servers: []string{r.ctl.addr},
-		HTTPAddr: "127.0.0.1:4646", Plugins: r.world, Logs: r.logs, Logger: testLogger(r.t),
+		HTTPAddr: "127.0.0.1:4646", Plugins: r.world, Logs: r.logs, Logger: testLogger(r.t), GC: r.gc,
 	})
 	if err != nil {
 		r.t.Fatal(err)
 	}
 	r.node = n
+	n.shared.StopRetry = time.Millisecond
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
 	go func() {

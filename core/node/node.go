@@ -41,7 +41,8 @@ type Node struct {
 	self   *self
 	place  *servers
 
-	gcWake chan struct{}
+	gcWake  chan struct{}
+	arrived chan struct{} // an allocation has been started
 
 	contactOnce sync.Once
 	contact     chan struct{} // closed once the servers have told what should run here
@@ -67,7 +68,7 @@ func New(cfg Config) (*Node, error) {
 		return nil, err
 	}
 	n := &Node{
-		cfg: cfg, logger: cfg.Logger.Named("node"), contact: make(chan struct{}), gcWake: make(chan struct{}, 1), finished: make(chan struct{}),
+		cfg: cfg, logger: cfg.Logger.Named("node"), contact: make(chan struct{}), gcWake: make(chan struct{}, 1), arrived: make(chan struct{}, 1), finished: make(chan struct{}),
 		allocs: map[string]*allocrunner.Runner{}, orphans: map[string]map[string]*statedb.Task{},
 		place: newServers(cfg.Servers),
 	}

@@ -306,6 +306,12 @@ func (n *Node) watchContact(ctx context.Context) {
 				r.Kill("Stopped: no server was heard for " + d.StopOnClientAfter.String() + " (stop_on_client_after)")
 			}
 		}
-		pause(ctx, wake)
+		t := time.NewTimer(wake)
+		select {
+		case <-t.C:
+		case <-n.arrived:
+		case <-ctx.Done():
+		}
+		t.Stop()
 	}
 }

@@ -146,6 +146,8 @@ func (r *Runner) showGroup() {
 			r.groupShown = false
 			r.services.group(false)
 		}
+	case r.groupShown && r.refresh.Swap(false):
+		r.services.group(true)
 	case !r.groupShown && r.stopAt.IsZero() && r.machine.Phase >= lifecycle.Poststart && r.machine.Phase < lifecycle.Poststop:
 		r.groupShown = true
 		r.services.group(true)
@@ -168,9 +170,10 @@ func (r *Runner) judge(now time.Time, w *wakes) {
 		}
 		r.rule, r.ruleFor, r.tracker = &rule, a.DeploymentID, health.Tracker{}
 	}
+	pass := r.services.pass()
 	tasks := make([]health.Task, 0, len(r.order))
 	for _, t := range r.order {
-		tasks = append(tasks, health.Task{Task: t, State: *r.tasks[t.Name].State(), Checks: true})
+		tasks = append(tasks, health.Task{Task: t, State: *r.tasks[t.Name].State(), Checks: pass})
 	}
 	var verdict health.Verdict
 	var wake time.Time

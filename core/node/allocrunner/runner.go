@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
@@ -71,6 +72,7 @@ type Runner struct {
 	groupShown bool // the group's services are registered
 	published  map[string]*model.TaskState
 	reportNow  bool
+	refresh    atomic.Bool // the allocation was changed in place
 	services   services
 }
 
@@ -210,6 +212,7 @@ func (r *Runner) Update(a *model.Allocation) {
 		}
 	}
 	r.mu.Unlock()
+	r.refresh.Store(true)
 	r.poke()
 }
 

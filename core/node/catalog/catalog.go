@@ -62,6 +62,18 @@ func Registrations(node *model.Node, alloc *model.Allocation, env *taskenv.Env, 
 	return out, failed
 }
 
+// CheckTarget is where a check of a service has to ask.
+func CheckTarget(node *model.Node, alloc *model.Allocation, s *model.Service, c *model.ServiceCheck, override *driver.NetworkOverride) (addr string, port int, err error) {
+	asked := model.Service{PortLabel: s.PortLabel, AddressMode: c.AddressMode}
+	if c.PortLabel != "" {
+		asked.PortLabel = c.PortLabel
+	}
+	if asked.AddressMode == "" {
+		asked.AddressMode = modeHost
+	}
+	return locate(node, alloc, &asked, override)
+}
+
 // locate finds address and port of a service by its address mode.
 func locate(node *model.Node, alloc *model.Allocation, s *model.Service, override *driver.NetworkOverride) (addr string, port int, err error) {
 	mode := s.AddressMode

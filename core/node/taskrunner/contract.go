@@ -78,6 +78,7 @@ type Node struct {
 	HostEnv        map[string]string
 	CgroupParent   string
 	MaxKillTimeout time.Duration
+	StopRetry      time.Duration   // first wait after a failed stop; 0 = 5 s
 	UsableCompute  int64           // MHz
 	Restoring      *sync.WaitGroup // counts tasks of client state that have not been looked for yet
 	Contact        <-chan struct{} // closed once the servers have told what this node should run

@@ -31,6 +31,7 @@ type Runner struct {
 	killOne  sync.Once
 	killReq  Kill
 	restart  chan restartRequest
+	updated  chan struct{} // Update was called
 	ended    chan struct{} // closed when Run has returned
 	looking  bool          // counted in Restoring
 
@@ -60,6 +61,7 @@ type Kill struct {
 
 type restartRequest struct {
 	reason string
+	policy bool       // counts as a failure: the restart policy applies
 	dead   chan error // gets nil once the old instance is dead
 }
 
@@ -71,6 +73,7 @@ func New(cfg Config) *Runner {
 		start:   make(chan struct{}),
 		kill:    make(chan struct{}),
 		restart: make(chan restartRequest),
+		updated: make(chan struct{}, 1),
 		ended:   make(chan struct{}),
 		alloc:   cfg.Alloc,
 		task:    cfg.Task,
@@ -115,6 +118,10 @@ func (r *Runner) Update(a *model.Allocation, t *model.Task) {
 	r.mu.Lock()
 	r.alloc, r.task = a, t
 	r.mu.Unlock()
+	select {
+	case r.updated <- struct{}{}:
+	default:
+	}
 }
 
 func (r *Runner) spec() (*model.Allocation, *model.Task) {
@@ -309,7 +316,15 @@ func (r *Runner) finish(ctx context.Context, failed bool) {
 // Restart ends the running instance, whatever the policy says, and starts the task again without delay. It returns when
 // the old instance is dead.
 func (r *Runner) Restart(ctx context.Context, reason string) error {
-	req := restartRequest{reason, make(chan error, 1)}
+	return r.askRestart(ctx, restartRequest{reason, false, make(chan error, 1)})
+}
+
+// Fail ends the running instance as if it had failed: the restart policy decides what comes next.
+func (r *Runner) Fail(ctx context.Context, reason string) error {
+	return r.askRestart(ctx, restartRequest{reason, true, make(chan error, 1)})
+}
+
+func (r *Runner) askRestart(ctx context.Context, req restartRequest) error {
 	select {
 	case r.restart <- req:
 	case <-r.kill:

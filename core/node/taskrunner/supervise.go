@@ -9,6 +9,7 @@ import (
 	"github.com/droverhq/drover/core/model"
 	"github.com/droverhq/drover/core/node/event"
 	"github.com/droverhq/drover/core/node/restart"
+	"github.com/droverhq/drover/core/tasklog"
 	"github.com/droverhq/drover/sdk/driver"
 	"github.com/droverhq/drover/sdk/host"
 )
@@ -40,7 +41,7 @@ func (r *Runner) supervise(ctx context.Context, inst *instance) (cause restart.C
 
 	kill, restarts := r.kill, r.restart
 	var waiters []chan error
-	stopping := false
+	stopping, failed := false, false
 	stopCtx, cancelStop := context.WithCancel(ctx)
 	defer cancelStop()
 	stopped := make(chan struct{})
@@ -67,6 +68,8 @@ func (r *Runner) supervise(ctx context.Context, inst *instance) (cause restart.C
 				continue
 			}
 			r.Emit(event.Driver(e.Timestamp, e.Message, e.Annotations))
+		case <-r.updated:
+			r.follow(ctx, inst, stopping)
 		case <-kill:
 			kill = nil
 			if e := r.killReq.Event; e != nil {
@@ -77,17 +80,35 @@ func (r *Runner) supervise(ctx context.Context, inst *instance) (cause restart.C
 			stop(r.killReq)
 		case req := <-restarts:
 			waiters = append(waiters, req.dead)
-			cause.Forced = true
+			cause.Forced = !req.policy
+			failed = failed || req.policy
 			r.Emit(event.RestartSignaled(r.cfg.Now(), req.reason))
 			stop(Kill{NoShutdownDelay: true})
 		case exit := <-result:
 			cancelStop()
-			cause.Success = exit.Successful()
+			cause.Success = exit.Successful() && !failed
 			r.afterExit(ctx, inst, exit)
 			for _, w := range waiters {
 				w <- nil
 			}
 			return cause, true
+		}
+	}
+}
+
+// follow applies to a running instance what can be changed in place.
+func (r *Runner) follow(ctx context.Context, inst *instance, stopping bool) {
+	alloc, task := r.spec()
+	if !stopping {
+		r.cfg.Services.Register(task.Name, inst.network)
+	}
+	if r.cfg.Logs == nil || task.LogConfig == nil || task.LogConfig.Disabled {
+		return
+	}
+	limits := tasklog.Limits{MaxFiles: task.LogConfig.MaxFiles, MaxFileSize: int64(task.LogConfig.MaxFileSizeMB) * megabyte}
+	for _, stream := range streams {
+		if err := r.cfg.Logs.Update(ctx, streamID(alloc.ID, task.Name, stream), limits); err != nil && !errors.Is(err, tasklog.ErrNotFound) {
+			r.logger.Warn("log limits not changed", "stream", stream, "error", err)
 		}
 	}
 }
@@ -218,7 +239,10 @@ func (r *Runner) stop(ctx context.Context, k Kill) {
 			}
 		}
 	}
-	delay := stopRetryBase
+	delay := r.cfg.StopRetry
+	if delay == 0 {
+		delay = stopRetryBase
+	}
 	var err error
 	for attempt := range stopAttempts {
 		if attempt > 0 {
