@@ -23,6 +23,7 @@ import (
 	"github.com/moby/moby/api/types/registry"
 	"github.com/moby/moby/client"
 
+	"github.com/droverhq/drover/drivers-docker/pause"
 	"github.com/droverhq/drover/sdk/driver"
 )
 
@@ -361,8 +362,14 @@ func TestLoad(t *testing.T) {
 
 func TestForeignArchitecture(t *testing.T) {
 	r := newRig(t, nil).launch()
-	task := r.task("true", of(foreign))
+	built, err := pause.Build("s390x")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := loadImage(t.Context(), r.daemon.client, built.Name, bytes.NewReader(built.Archive)); err != nil {
+		t.Fatal(err)
+	}
+	task := r.plainTask(of(built.Name))
 	r.start(task)
-	r.wait(task)
 	r.until("the event", func() bool { return r.sawEvent("built for s390x") })
 }

@@ -21,9 +21,6 @@ import (
 // pauseName is the name of the container that holds an allocation's network namespace.
 func pauseName(allocID string) string { return "nomad_init_" + allocID }
 
-// pauseOOMScore keeps the kernel from ending a namespace to save memory: the container has next to none.
-const pauseOOMScore = -998
-
 // CreateNetwork implements driver.WithNetwork: docker cannot join a namespace by path, so a container holds it.
 func (d *Driver) CreateNetwork(ctx context.Context, r *driver.CreateNetworkRequest) (*driver.CreateNetworkResponse, error) {
 	s, err := d.current()
@@ -53,7 +50,6 @@ func (d *Driver) CreateNetwork(ctx context.Context, r *driver.CreateNetworkReque
 			NetworkMode:   "none",
 			RestartPolicy: container.RestartPolicy{Name: container.RestartPolicyUnlessStopped},
 			LogConfig:     container.LogConfig{Type: "none"},
-			OomScoreAdj:   pauseOOMScore,
 		},
 	})
 	if err != nil {

@@ -19,6 +19,8 @@ const (
 	dialTimeout      = 2 * time.Second
 	callTimeout      = 30 * time.Second
 	maxReply         = 16 << 20
+	// maxAppend is the collector's limit for one append.
+	maxAppend = 256 << 10
 )
 
 // Collector speaks to the host's log collector. All tasks share one connection; the collector may die and come back.
@@ -200,8 +202,20 @@ func (s *collected) Cursor(ctx context.Context) (string, error) {
 	return cursor, err
 }
 
-// Append may repeat itself after a lost answer: the collector knows a repeat by its cursor.
+// Append may repeat itself after a lost answer: the collector knows a repeat by its cursor. An entry too large for one
+// append goes in pieces, of which only the last moves the cursor.
 func (s *collected) Append(ctx context.Context, data []byte, cursor string) error {
+	for len(data) > maxAppend {
+		piece := data[:maxAppend]
+		err := s.persist(ctx, func() error {
+			_, err := s.collector.call(ctx, &message{Op: "append", ID: s.id}, piece)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		data = data[maxAppend:]
+	}
 	return s.persist(ctx, func() error {
 		_, err := s.collector.call(ctx, &message{Op: "append", ID: s.id, Cursor: cursor}, data)
 		return err

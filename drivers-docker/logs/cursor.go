@@ -64,30 +64,42 @@ func (c Cursor) since() string {
 	return fmt.Sprintf("%d.%09d", c.Time.Unix(), c.Time.Nanosecond())
 }
 
-// filter drops the entries that a resumed stream repeats. It lets everything through once the cursor was passed.
+// filter drops the entries that a stream repeats: one that was resumed begins before its cursor, and old engines send a
+// file again when they rotate while it is followed.
 type filter struct {
-	from   Cursor
-	seen   int
-	passed bool
-	// lost is set if the entry of the cursor is gone: the engine rotated it, and maybe others, away.
+	from Cursor // what was handed on already; moves with each entry that passes
+	// repeating: entries up to from are being repeated; seen counts those with from's very time.
+	repeating bool
+	seen      int
+	resumed   bool // nothing has passed since the stream was resumed
+	// lost is set if the entry of the cursor is gone when a stream is resumed: the engine rotated it, and maybe others, away.
 	lost bool
 }
 
-func newFilter(from Cursor) *filter { return &filter{from: from, passed: !from.Begun()} }
+func newFilter(from Cursor) *filter {
+	return &filter{from: from, repeating: from.Begun(), resumed: from.Begun()}
+}
 
-func (f *filter) pass(at time.Time) bool {
-	switch {
-	case f.passed:
-		return true
-	case at.Before(f.from.Time):
+// pass takes an entry's time and says whether it is new. A time before the cursor's is a repetition, unless the clock
+// itself was set back: then the cursor lies in the future.
+func (f *filter) pass(at, now time.Time) bool {
+	if f.from.Begun() && at.Before(f.from.Time) {
+		if now.Before(f.from.Time) {
+			f.repeating, f.resumed = false, false
+			f.from = f.from.Next(at)
+			return true
+		}
+		f.repeating, f.seen = true, 0
 		return false
-	case at.Equal(f.from.Time):
+	}
+	if f.repeating && at.Equal(f.from.Time) {
 		f.seen++
 		if f.seen <= f.from.Count {
 			return false
 		}
 	}
-	f.lost = f.seen == 0
-	f.passed = true
+	f.lost = f.resumed && f.seen == 0
+	f.repeating, f.resumed = false, false
+	f.from = f.from.Next(at)
 	return true
 }

@@ -148,8 +148,7 @@ func NoRecord(err error) error { return fmt.Errorf("%w (%w)", errNoRecord, err) 
 // batch is what of one stream waits to be handed on.
 type batch struct {
 	data   []byte
-	cursor Cursor
-	filter *filter
+	filter *filter // its from is the cursor
 }
 
 // once reads the record from the cursors to its end.
@@ -169,7 +168,7 @@ func (f *Follower) once(ctx context.Context) error {
 			return err
 		}
 		c := ParseCursor(text, f.container)
-		batches[i] = batch{cursor: c, filter: newFilter(c)}
+		batches[i] = batch{filter: newFilter(c)}
 		if c.Begun() {
 			begun++
 			if since == "" || c.Time.Before(earliest) {
@@ -213,7 +212,7 @@ func (f *Follower) take(ctx context.Context, e entry, batches *[streams]batch) e
 		return nil
 	}
 	b := &batches[e.stream]
-	if !b.filter.pass(e.at) {
+	if !b.filter.pass(e.at, time.Now()) {
 		return nil
 	}
 	if b.filter.lost {
@@ -223,7 +222,6 @@ func (f *Follower) take(ctx context.Context, e entry, batches *[streams]batch) e
 		f.notice(text + "; a larger max-size in logging.config helps")
 	}
 	b.data = append(b.data, e.data...)
-	b.cursor = b.cursor.Next(e.at)
 	if len(b.data) >= flushSize {
 		return f.hand(ctx, e.stream, b)
 	}
@@ -244,7 +242,7 @@ func (f *Follower) hand(ctx context.Context, stream Stream, b *batch) error {
 	if len(b.data) == 0 {
 		return nil
 	}
-	if err := f.sinks[stream].Append(ctx, b.data, b.cursor.String()); err != nil {
+	if err := f.sinks[stream].Append(ctx, b.data, b.filter.from.String()); err != nil {
 		return err
 	}
 	f.moved.Add(int64(len(b.data)))
