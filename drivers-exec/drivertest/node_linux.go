@@ -53,6 +53,7 @@ type Node struct {
 	AllocDir string
 	Plugin   *host.Process
 
+	id    string // begins the tasks' ids: nodes run side by side
 	mu    sync.Mutex
 	next  int
 	tasks map[string]*output
@@ -76,7 +77,7 @@ func New(t testing.TB, name string, config map[string]any) *Node {
 	if err := os.Chmod(dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	n := &Node{TB: t, Name: name, Config: config, Dir: filepath.Join(dir, "run"), AllocDir: filepath.Join(dir, "alloc", "a1b2"), tasks: map[string]*output{}}
+	n := &Node{TB: t, id: filepath.Base(dir), Name: name, Config: config, Dir: filepath.Join(dir, "run"), AllocDir: filepath.Join(dir, "alloc", "a1b2"), tasks: map[string]*output{}}
 	for _, d := range []string{"alloc/data", "alloc/logs", "alloc/tmp"} {
 		n.mkdir(filepath.Join(n.AllocDir, d), 0o777)
 	}
@@ -172,7 +173,7 @@ func (n *Node) Task(config map[string]any) *driver.TaskConfig {
 	name := fmt.Sprintf("task%d", n.next)
 	n.mu.Unlock()
 	t := &driver.TaskConfig{
-		ID: fmt.Sprintf("a1b2/%s/%08x", name, time.Now().UnixNano()&0xffffffff), Name: name, AllocID: "a1b2", AllocDir: n.AllocDir,
+		ID: fmt.Sprintf("%s/%s/%08x", n.id, name, time.Now().UnixNano()&0xffffffff), Name: name, AllocID: "a1b2", AllocDir: n.AllocDir,
 		Env:       map[string]string{"PATH": "/usr/local/bin:/usr/bin:/bin", "GREETING": "hello"},
 		Resources: driver.Resources{CPUShares: 100, MemoryMB: 64, Linux: driver.LinuxResources{CPUShares: 100, MemoryLimitBytes: 64 << 20}},
 	}
@@ -286,6 +287,9 @@ func (n *Node) Drained(t *driver.TaskConfig) string {
 	n.mu.Lock()
 	o := n.tasks[t.ID+"stdout"]
 	n.mu.Unlock()
+	if o == nil {
+		return "" // nobody reads
+	}
 	return n.until(t, "stdout", func(string) bool {
 		k, err := unix.IoctlGetInt(int(o.fifo.Fd()), unix.TIOCINQ)
 		return err == nil && k == 0
@@ -341,7 +345,7 @@ func (n *Node) audit() {
 		n.Error(err)
 	}
 	for _, base := range append([]string{host.Unified}, values(host.V1)...) {
-		if left, _ := filepath.Glob(filepath.Join(base, cgroup.Parent, "a1b2.*")); len(left) > 0 {
+		if left, _ := filepath.Glob(filepath.Join(base, cgroup.Parent, n.id+".*")); len(left) > 0 {
 			n.Errorf("cgroups left: %v", left)
 		}
 	}

@@ -603,6 +603,44 @@ func TestCleanup(t *testing.T) {
 	n.Launch()
 }
 
+// Starts and ends leave no file open in plugin and keeper.
+func TestManyStarts(t *testing.T) {
+	n := newNode(t)
+	rounds := 60
+	switch os.Getenv("DROVER_TIER") {
+	case "ci":
+		rounds = 300
+	case "soak":
+		rounds = 10000
+	}
+	task := n.Task(shell("exit 0"))
+	task.StdoutPath, task.StderrPath = os.DevNull, os.DevNull
+	id := task.ID
+	once := func(i int) {
+		task.ID = fmt.Sprintf("%s%06x", id, i)
+		n.Run(task)
+	}
+	once(0)
+	files := func() (plugin, keeper int) { return openFiles(t, n.Plugin.Pid()), openFiles(t, n.Keeper().PID) }
+	p0, k0 := files()
+	for i := range rounds {
+		once(i + 1)
+	}
+	if p, k := files(); p > p0+3 || k > k0+3 { // a connection, or the trimming, may be under way
+		t.Fatalf("after %d starts: plugin has %d files open, had %d; keeper %d, had %d", rounds, p, p0, k, k0)
+	}
+	_, private := rollup(t, n.Keeper().PID)
+	t.Logf("keeper's private memory after %d starts: %.1f MiB", rounds, private)
+}
+
+func openFiles(t testing.TB, pid int) int {
+	files, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return len(files)
+}
+
 // BenchmarkStart200 starts 200 sleeps through the plugin, as a host does.
 func BenchmarkStart200(b *testing.B) {
 	binary := filepath.Join(b.TempDir(), "drover-driver-raw-exec")
@@ -651,7 +689,7 @@ func memory(b *testing.B, n *drivertest.Node) map[string]float64 {
 	return m
 }
 
-func rollup(b *testing.B, pid int) (pss, private float64) {
+func rollup(b testing.TB, pid int) (pss, private float64) {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/smaps_rollup", pid))
 	if err != nil {
 		b.Fatal(err)
