@@ -12,23 +12,23 @@ TAGS     := -tags grpcnotrace
 LDFLAGS  := -s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT)
 PACKAGES := $(addsuffix /...,$(addprefix ./,$(MODULES)))
 
-# Plugins that are built: binary name = directory under a module's cmd/ (or plugins/<name>).
-DRIVERS  := drover-driver-raw-exec drover-driver-exec drover-driver-java drover-driver-qemu
+# Plugins that are built: the last part of each directory is the binary's name.
+PLUGINS  := drivers-exec/cmd/drover-driver-raw-exec drivers-exec/cmd/drover-driver-exec drivers-docker/cmd/drover-driver-docker \
+            drivers-java/cmd/drover-driver-java drivers-qemu/cmd/drover-driver-qemu
+# Those that exist on Windows.
+WINDOWS  := drivers-exec/cmd/drover-driver-raw-exec drivers-docker/cmd/drover-driver-docker drivers-java/cmd/drover-driver-java
+GOBUILD  := $(GO) build $(TAGS) -trimpath -ldflags '$(LDFLAGS)'
 
-.PHONY: help build demo test ci soak bench lint generate cross cross-windows cross-arm64 deps clean
+.PHONY: help build demo test ci soak bench lint generate stale cross cross-windows cross-arm64 deps clean
 help: ## list the targets
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
 
 build: ## bin/drover and bin/plugins/*
 	@mkdir -p $(BIN)/plugins $(BIN)/examples
-	$(GO) build $(TAGS) -trimpath -ldflags '$(LDFLAGS)' -o $(BIN)/drover ./core/cmd/drover
-	$(GO) build $(TAGS) -trimpath -ldflags '$(LDFLAGS)' -o $(BIN)/plugins/drover-driver-raw-exec ./drivers-exec/cmd/drover-driver-raw-exec
-	$(GO) build $(TAGS) -trimpath -ldflags '$(LDFLAGS)' -o $(BIN)/plugins/drover-driver-exec ./drivers-exec/cmd/drover-driver-exec
-	$(GO) build $(TAGS) -trimpath -ldflags '$(LDFLAGS)' -o $(BIN)/plugins/drover-driver-docker ./drivers-docker/cmd/drover-driver-docker
-	$(GO) build $(TAGS) -trimpath -ldflags '$(LDFLAGS)' -o $(BIN)/plugins/drover-driver-java ./drivers-java/cmd/drover-driver-java
-	$(GO) build $(TAGS) -trimpath -ldflags '$(LDFLAGS)' -o $(BIN)/plugins/drover-driver-qemu ./drivers-qemu/cmd/drover-driver-qemu
-	$(GO) build $(TAGS) -trimpath -ldflags '$(LDFLAGS)' -o $(BIN)/examples/drover-driver-mock ./plugins/driver-mock
-	CGO_ENABLED=0 $(GO) build $(TAGS) -trimpath -ldflags '-s -w' -o $(BIN)/examples/hello-web ./docs/examples/hello-web/main.go
+	$(GOBUILD) -o $(BIN)/drover ./core/cmd/drover
+	@for d in $(PLUGINS); do echo "go build ./$$d"; $(GOBUILD) -o $(BIN)/plugins/$${d##*/} ./$$d; done
+	$(GOBUILD) -o $(BIN)/examples/drover-driver-mock ./plugins/driver-mock
+	CGO_ENABLED=0 $(GOBUILD) -o $(BIN)/examples/hello-web ./docs/examples/hello-web/main.go
 
 demo: build ## run the example jobs on a throw-away agent; Ctrl-C ends it
 	@cd e2e && GOWORK=off $(GO) run ./demo -bin ../$(BIN) -examples ../docs/examples
@@ -42,7 +42,7 @@ test: deps build ## unit, golden and end-to-end tests (about 10 minutes)
 	cd e2e/thirdparty && GOWORK=off $(GO) test -timeout 10m ./...
 	cd e2e/thirdparty/sdkhost && GOWORK=off $(GO) test -timeout 10m ./...
 
-ci: deps lint cross build ## what CI runs: everything, small counts, race detector
+ci: deps lint stale cross build ## what CI runs: everything, small counts, race detector
 	$(GO) test -race -timeout 20m $(PACKAGES)
 	cd sdk && GOWORK=off $(GO) test ./...
 	cd e2e && GOWORK=off DROVER_TIER=ci $(GO) test -timeout 20m ./...
@@ -66,16 +66,15 @@ lint: ## formatting and vet
 generate: ## generated code (needs protoc: package protobuf-compiler); CI fails when it is stale
 	./sdk/proto/generate.sh
 
+stale: generate ## fail when generated code is not what `make generate` makes
+	@git diff --exit-code --stat -- sdk/proto || { echo "generated code is stale: commit what make generate makes"; exit 1; }
+
 cross: cross-windows cross-arm64 ## build and vet for Windows and for linux/arm64
 
 cross-windows:
 	CGO_ENABLED=0 GOOS=windows $(GO) build ./core/... ./sdk/... ./plugins/...
-	CGO_ENABLED=0 GOOS=windows $(GO) build ./drivers-exec/cmd/drover-driver-raw-exec
-	CGO_ENABLED=0 GOOS=windows $(GO) build -o /dev/null ./drivers-java/cmd/drover-driver-java
-	CGO_ENABLED=0 GOOS=windows $(GO) vet ./drivers-java/... ./drivers-qemu/...
-	CGO_ENABLED=0 GOOS=windows $(GO) build -o /dev/null ./drivers-docker/cmd/drover-driver-docker
-	CGO_ENABLED=0 GOOS=windows $(GO) vet ./drivers-docker/...
-	CGO_ENABLED=0 GOOS=windows $(GO) vet ./core/... ./sdk/... ./plugins/... ./drivers-exec/...
+	@for d in $(WINDOWS); do echo "GOOS=windows go build ./$$d"; CGO_ENABLED=0 GOOS=windows $(GO) build -o /dev/null ./$$d; done
+	CGO_ENABLED=0 GOOS=windows $(GO) vet ./core/... ./sdk/... ./plugins/... ./drivers-exec/... ./drivers-docker/... ./drivers-java/...
 	cd sdk && CGO_ENABLED=0 GOOS=windows GOWORK=off $(GO) vet ./...
 
 cross-arm64:
