@@ -3,6 +3,7 @@ package thirdparty
 import (
 	"fmt"
 	"os"
+	"path/filepath"
 	"reflect"
 	"strings"
 	"syscall"
@@ -314,4 +315,27 @@ func grows(t *testing.T, a *harness.Agent, alloc string, before int) (now int) {
 		return nil
 	})
 	return now
+}
+
+// Device plugins are not run by nodes yet: the agent says so, and serves everything else.
+func TestDevicePluginInOurAgent(t *testing.T) {
+	dir := build(t, "./device", "nomad-device-files")
+	if err := os.Link(filepath.Join(harness.Bin(t), "plugins/drover-driver-raw-exec"), filepath.Join(dir, "drover-driver-raw-exec")); err != nil {
+		b, err := os.ReadFile(filepath.Join(harness.Bin(t), "plugins/drover-driver-raw-exec")) // another file system
+		if err == nil {
+			err = os.WriteFile(filepath.Join(dir, "drover-driver-raw-exec"), b, 0o755)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	a := harness.Start(t, harness.Options{PluginDir: dir})
+	a.Eventually(limit, "the plugin is listed with a reason", func() error {
+		if out := a.MustCLI("plugin", "list"); !strings.Contains(out, "nomad-device-files") || !strings.Contains(out, "it is a device plugin") {
+			return fmt.Errorf("%s", out)
+		}
+		return nil
+	})
+	a.RunJob(strings.Replace(job("beside", shell("echo fine"), ""), `"third"`, `"raw_exec"`, 1), "-detach")
+	a.WaitAllocs("beside", 1, "complete", limit)
 }
