@@ -101,6 +101,9 @@ func DefaultCaps() []string {
 
 // WithDefaults fills in what depends on other options.
 func (p Plugin) WithDefaults() Plugin {
+	if p.NvidiaRuntime == "" {
+		p.NvidiaRuntime = "nvidia"
+	}
 	if p.AllowCaps == nil {
 		p.AllowCaps = DefaultCaps()
 	}
