@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/droverhq/drover/sdk/conformance"
 	"github.com/droverhq/drover/sdk/driver"
 	"github.com/droverhq/drover/sdk/host"
 	"github.com/droverhq/drover/sdk/plugin"
@@ -97,12 +98,14 @@ func TestStopByTerm(t *testing.T) {
 	}
 }
 
+// TestConformance is all that a driver needs to be checked against the contract.
+func TestConformance(t *testing.T) {
+	conformance.Run(t, conformance.Config{Path: build(t)})
+}
+
 // TestTaskOutlivesPlugin kills the plugin's process, lets the task end, and asks a new plugin for its exit code.
 func TestTaskOutlivesPlugin(t *testing.T) {
-	binary := filepath.Join(t.TempDir(), "hello")
-	if out, err := exec.Command("go", "build", "-o", binary, ".").CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, out)
-	}
+	binary := build(t)
 	first := launch(t, binary)
 	task := newTask(t, first.Client.Driver(), "long", "sh", "-c", "read line <$0; exit 7")
 	gate := filepath.Join(task.AllocDir, "gate")
@@ -143,6 +146,15 @@ func TestTaskOutlivesPlugin(t *testing.T) {
 	if code := second.State().ExitCode(); code != 0 {
 		t.Errorf("a plugin that is asked to end exits with %d", code)
 	}
+}
+
+func build(t *testing.T) string {
+	t.Helper()
+	binary := filepath.Join(t.TempDir(), "hello")
+	if out, err := exec.Command("go", "build", "-o", binary, ".").CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	return binary
 }
 
 func launch(t *testing.T, binary string) *host.Process {

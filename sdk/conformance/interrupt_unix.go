@@ -1,0 +1,6 @@
+//go:build unix
+
+package conformance
+
+// canInterrupt: SIGINT can be sent to one process.
+const canInterrupt = true

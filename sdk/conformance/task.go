@@ -1,0 +1,216 @@
+package conformance
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/droverhq/drover/sdk/driver"
+	"github.com/droverhq/drover/sdk/host"
+	"github.com/droverhq/drover/sdk/host/onenode"
+)
+
+// promptly is how soon something must happen that needs no work, on a machine that is busy with other things.
+const promptly = 5 * time.Second
+
+// task is a task that a check runs.
+type task struct {
+	*onenode.Task
+	want           *Task
+	handle         driver.TaskHandle
+	stdout, stderr *transcript
+	started        bool
+	destroyed      bool // the check has seen to it
+}
+
+// prepare makes a task's place without starting it.
+func (s *session) prepare(ctx context.Context, want *Task, null bool) (*task, error) {
+	var config []byte
+	if s.spec != nil {
+		var err error
+		if config, err = s.spec.Encode(want.Config, nil); err != nil {
+			return nil, fmt.Errorf("the task's config does not fit the driver's schema: %w", err)
+		}
+	}
+	env := map[string]string{markerVariable: s.marker}
+	maps.Copy(env, want.Env)
+	t := &task{want: want, stdout: newTranscript(), stderr: newTranscript()}
+	var err error
+	t.Task, err = onenode.NewTask(s.dir, onenode.TaskSpec{
+		Name: "check", DriverConfig: config, Env: env, User: want.User, Isolation: s.caps.FSIsolation, NullOutput: null,
+	}, t.stdout, t.stderr)
+	if err != nil {
+		return nil, err
+	}
+	s.tasks = append(s.tasks, t)
+	return t, nil
+}
+
+// launch starts a prepared task.
+func (t *task) launch(ctx context.Context, d *host.Driver) error {
+	t.started = true
+	t.handle.Config = t.Config
+	result, err := d.StartTask(ctx, &t.Config)
+	if err != nil {
+		return err
+	}
+	t.handle = result.Handle
+	return nil
+}
+
+// short starts the task that ends by itself.
+func (s *session) short(ctx context.Context) (*host.Driver, *task, error) {
+	d, err := s.usable(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	if s.config.Task == nil {
+		return nil, nil, skip("no task is given that ends by itself (Config.Task)")
+	}
+	t, err := s.prepare(ctx, s.config.Task, false)
+	if err != nil {
+		return nil, nil, err
+	}
+	return d, t, t.launch(ctx, d)
+}
+
+// ended starts the task that ends by itself and waits for it.
+func (s *session) ended(ctx context.Context) (*host.Driver, *task, *driver.ExitResult, error) {
+	d, t, err := s.short(ctx)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	exit, err := d.WaitTask(ctx, t.Config.ID)
+	return d, t, exit, err
+}
+
+// long starts the task that runs until it is stopped, and waits until it runs.
+func (s *session) long(ctx context.Context) (*host.Driver, *task, error) {
+	d, err := s.usable(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	if s.config.LongTask == nil {
+		return nil, nil, skip("no task is given that runs until it is stopped (Config.LongTask)")
+	}
+	return s.running(ctx, d, s.config.LongTask)
+}
+
+func (s *session) running(ctx context.Context, d *host.Driver, want *Task) (*host.Driver, *task, error) {
+	t, err := s.prepare(ctx, want, false)
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := t.launch(ctx, d); err != nil {
+		return nil, nil, err
+	}
+	return d, t, t.stdout.expect(ctx, want.Stdout)
+}
+
+// usable returns the driver if it says that tasks can run.
+func (s *session) usable(ctx context.Context) (*host.Driver, error) {
+	d, err := s.driver(ctx)
+	if err != nil {
+		return nil, err
+	}
+	f, err := firstFingerprint(ctx, d)
+	if err != nil {
+		return nil, skip("no task can run without a fingerprint: ", err.Error())
+	}
+	if f.Health != driver.Healthy {
+		return nil, skip("no task can run, the driver is ", f.Health.String(), ": ", f.Description)
+	}
+	return d, nil
+}
+
+// stillRuns fails if the task has ended.
+func stillRuns(ctx context.Context, d *host.Driver, t *task) error {
+	ctx, cancel := context.WithTimeout(ctx, 200*time.Millisecond)
+	defer cancel()
+	exit, err := d.WaitTask(ctx, t.Config.ID)
+	if errors.Is(err, context.DeadlineExceeded) { // that of ctx, which either side may notice first
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("wait for the task, which should be running: %w", err)
+	}
+	return fmt.Errorf("the task has ended: %s", exitText(exit))
+}
+
+func exitText(e *driver.ExitResult) string {
+	text := fmt.Sprintf("exit code %d, signal %d", e.ExitCode, e.Signal)
+	if e.OOMKilled {
+		text += ", out of memory"
+	}
+	if e.Err != "" {
+		text += ", error " + e.Err
+	}
+	return text
+}
+
+// expectExit compares how a task ended with what its config says.
+func (t *task) expectExit(exit *driver.ExitResult) error {
+	if exit.ExitCode != t.want.ExitCode || exit.Err != "" {
+		return fmt.Errorf("the task ended with %s; expected exit code %d", exitText(exit), t.want.ExitCode)
+	}
+	return nil
+}
+
+// transcript keeps what a task writes and tells who waits for it.
+type transcript struct {
+	mu    sync.Mutex
+	text  strings.Builder
+	grown chan struct{}
+}
+
+// maxTranscript bounds what is kept, in bytes.
+const maxTranscript = 1 << 20
+
+func newTranscript() *transcript { return &transcript{grown: make(chan struct{})} }
+
+func (t *transcript) Write(p []byte) (int, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.text.Len() < maxTranscript {
+		t.text.Write(p)
+	}
+	close(t.grown)
+	t.grown = make(chan struct{})
+	return len(p), nil
+}
+
+func (t *transcript) String() string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.text.String()
+}
+
+// expect waits until the text was written.
+func (t *transcript) expect(ctx context.Context, want string) error {
+	for {
+		t.mu.Lock()
+		text, grown := t.text.String(), t.grown
+		t.mu.Unlock()
+		if strings.Contains(text, want) {
+			return nil
+		}
+		select {
+		case <-grown:
+		case <-ctx.Done():
+			return fmt.Errorf("the task did not write %q; it wrote %s", want, quote(text))
+		}
+	}
+}
+
+// quote shows the beginning of a text.
+func quote(text string) string {
+	const most = 300
+	if len(text) > most {
+		return fmt.Sprintf("%q...", text[:most])
+	}
+	return fmt.Sprintf("%q", text)
+}
