@@ -372,7 +372,7 @@ func (l *fakeLogs) left() int {
 }
 
 // eventually waits for what another goroutine does; what says so when it never comes.
-func eventually(t *testing.T, what string, ok func() bool) {
+func eventually(t testing.TB, what string, ok func() bool) {
 	t.Helper()
 	deadline := time.Now().Add(10 * time.Second)
 	for !ok() {

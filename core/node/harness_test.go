@@ -16,7 +16,7 @@ import (
 
 // control is a server as a node sees it: it takes registrations and reports and pushes allocations.
 type control struct {
-	t    *testing.T
+	t    testing.TB
 	mux  *rpc.Mux
 	grpc *grpc.Server
 	addr string
@@ -36,7 +36,7 @@ type control struct {
 	shutdownMu sync.Mutex
 }
 
-func newControl(t *testing.T) *control {
+func newControl(t testing.TB) *control {
 	c := &control{
 		t: t, allocs: map[string]*model.Allocation{}, reports: map[string]*model.Allocation{}, history: map[string][]string{},
 		services: map[string]*model.ServiceRegistration{}, pushes: make(chan *rpc.NodeAllocsPush, 100),
@@ -205,7 +205,7 @@ func (c *control) conn() grpc.ClientConnInterface {
 
 // rig is a node with everything around it.
 type rig struct {
-	t      *testing.T
+	t      testing.TB
 	dir    string // of client state
 	allocs string // alloc_dir
 	world  *world
@@ -268,7 +268,7 @@ func (r *rig) boot() {
 	})
 }
 
-func testLogger(t *testing.T) hclog.Logger {
+func testLogger(t testing.TB) hclog.Logger {
 	if !testing.Verbose() {
 		return hclog.NewNullLogger()
 	}

@@ -152,12 +152,34 @@ func move(from, to string) error {
 	return os.Rename(from, to)
 }
 
-// Unmount takes the in-memory directories away; what was in them is gone.
-func (d Dir) Unmount() error { return unmountBelow(d.root) }
+// Unmount takes the in-memory directories away; what was in them is gone. It leaves alone what others mounted.
+func (d Dir) Unmount() error {
+	entries, err := os.ReadDir(d.root)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if !e.IsDir() || e.Name() == SharedName {
+			continue
+		}
+		for _, p := range []string{d.Secrets(e.Name()), d.Private(e.Name())} {
+			if err := unmountMemory(p); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
 
 // Destroy removes everything. It refuses to remove anything while something is mounted below, because removing would
 // reach through the mount.
 func (d Dir) Destroy() error {
+	if err := d.Unmount(); err != nil {
+		return fmt.Errorf("remove allocation directory %s: %w", d.root, err)
+	}
 	if err := unmountBelow(d.root); err != nil {
 		return fmt.Errorf("remove allocation directory %s: %w", d.root, err)
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 
@@ -13,8 +14,15 @@ import (
 
 const nobody = 65534
 
-// marker tells a mounted directory from the plain one beneath it.
+// marker is what tasks may look for to tell a mounted directory from a plain one. The node itself does not trust it:
+// tasks can remove and make it.
 const marker = ".nomad-mount"
+
+// mounted tells whether something is mounted on dir: it is on another device than its parent.
+func mounted(dir string) bool {
+	var here, above unix.Stat_t
+	return unix.Lstat(dir, &here) == nil && unix.Lstat(filepath.Dir(dir), &above) == nil && here.Dev != above.Dev
+}
 
 // giveToNobody makes the directory belong to nobody, so that no real user owns what tasks write to.
 func giveToNobody(path string) error {
@@ -30,7 +38,7 @@ func mountMemory(dir string, sizeMB int) error {
 	if os.Geteuid() != 0 {
 		return nil
 	}
-	if _, err := os.Lstat(dir + "/" + marker); err == nil {
+	if mounted(dir) {
 		return nil
 	}
 	flags := uintptr(unix.MS_NOEXEC | unix.MS_NOSUID | unix.MS_NODEV)
@@ -49,6 +57,19 @@ func mountMemory(dir string, sizeMB int) error {
 		return err
 	}
 	return os.WriteFile(dir+"/"+marker, nil, 0o644)
+}
+
+// unmountMemory undoes mountMemory; a directory that is not mounted is left as it is. Looking at one directory is cheap
+// where listing all mounts of the machine is not.
+func unmountMemory(dir string) error {
+	if !mounted(dir) {
+		return nil
+	}
+	err := unix.Unmount(dir, unix.MNT_DETACH|unix.UMOUNT_NOFOLLOW)
+	if err == nil || errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ENOENT) || errors.Is(err, unix.EPERM) {
+		return nil
+	}
+	return fmt.Errorf("unmount %s: %w", dir, err)
 }
 
 // unmountBelow unmounts everything below root, innermost first.
