@@ -38,7 +38,7 @@ job "lifecycle" {
         args    = ["-c", "trap 'echo bye; exit 0' INT TERM; while true; do date >> $NOMAD_ALLOC_DIR/data/state; sleep 1; done"]
       }
 
-      # drover alloc action runs it on demand.
+      # Listed by GET /v1/job/lifecycle/actions; no command runs it yet.
       action "lines" {
         command = "/bin/sh"
         args    = ["-c", "wc -l $NOMAD_ALLOC_DIR/data/state"]
