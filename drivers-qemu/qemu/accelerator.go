@@ -1,7 +1,6 @@
 package qemu
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -13,9 +12,13 @@ import (
 	"time"
 )
 
-// probeWithin is how long the guest of a probe may take. It needs 0.1 s where
-// the processor helps.
-const probeWithin = 3 * time.Second
+// How long the guest of a probe may take, and how much of the processor. It
+// needs 0.1 s where the processor helps; what decides is the processor's time,
+// which does not depend on how busy the node is.
+const (
+	probeWithin = 10 * time.Second
+	probeCPU    = 1 // s
+)
 
 // probeAgainIn is when a failed probe is repeated: what was in the way may be
 // gone.
@@ -139,29 +142,36 @@ func runProbe(ctx context.Context, program, accelerator string) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, probeWithin)
 	defer cancel()
-	var text bytes.Buffer
 	cmd := exec.CommandContext(ctx, program,
 		"-machine", "type=pc,accel="+accelerator, "-m", "16M", "-display", "none", "-nodefaults", "-no-user-config", "-no-reboot",
 		"-bios", bios, "-device", "isa-debug-exit,iobase=0xf4,iosize=0x04")
-	cmd.Stderr, cmd.WaitDelay = &text, time.Second
-	ended := make(chan error, 1)
-	go func() { ended <- cmd.Run() }()
+	cmd.WaitDelay = time.Second
+	type result struct {
+		text string
+		err  error
+	}
+	ended := make(chan result, 1)
+	go func() {
+		text, err := runBounded(cmd, probeCPU)
+		ended <- result{text, err}
+	}()
+	var r result
 	select {
-	case err = <-ended:
+	case r = <-ended:
 	case <-time.After(probeWithin + 2*time.Second):
 		return fmt.Errorf("a guest hung in %s and cannot be killed", accelerator) // inside the kernel
 	}
 	var exit *exec.ExitError
 	switch {
-	case ctx.Err() != nil:
-		return fmt.Errorf("a guest did not run in %s within %s", accelerator, probeWithin)
-	case errors.As(err, &exit) && exit.ExitCode() == probeExit:
-		return nil
-	case err == nil:
+	case r.err == nil:
 		return fmt.Errorf("a guest in %s ended early", accelerator)
+	case errors.As(r.err, &exit) && exit.ExitCode() == probeExit:
+		return nil
+	case errors.As(r.err, &exit) && exit.ExitCode() < 0: // by a signal: of the limit's or of ours
+		return fmt.Errorf("a guest did not run in %s: it hangs, or is slower than emulation", accelerator)
 	}
-	line, _, _ := strings.Cut(strings.TrimSpace(text.String()), "\n")
-	return fmt.Errorf("a guest did not start in %s: %w: %s", accelerator, err, line)
+	line, _, _ := strings.Cut(strings.TrimSpace(r.text), "\n")
+	return fmt.Errorf("a guest did not start in %s: %w: %s", accelerator, r.err, line)
 }
 
 // choose decides what a machine runs in. wanted is QEMU's list of accelerators

@@ -151,7 +151,7 @@ func TestSeedOnCD(t *testing.T) {
 	screen := attach(n, task)
 	n.Start(task)
 	out := screen.wait(t, "guest is up")
-	for _, want := range []string{"seed /seed/user-data: #cloud-config", "seed /seed/meta-data: instance-id: a1b2 local-hostname: " + task.Name} {
+	for _, want := range []string{"seed /seed/user-data: #cloud-config", "seed /seed/meta-data: instance-id: " + task.AllocID + " local-hostname: " + task.Name} {
 		if !strings.Contains(out, want) {
 			t.Errorf("the guest does not say %q:\n%s", want, out)
 		}

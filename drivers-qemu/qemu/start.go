@@ -1,7 +1,6 @@
 package qemu
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -21,6 +20,7 @@ const (
 	startWithin   = 30 * time.Second
 	startPoll     = 20 * time.Millisecond
 	explainWithin = 5 * time.Second
+	explainCPU    = 5 // s
 )
 
 // Start starts the task's machine and returns when QEMU answers.
@@ -209,14 +209,13 @@ func explain(ctx context.Context, failed *executor.Command) string {
 	}
 	ctx, cancel := context.WithTimeout(ctx, explainWithin)
 	defer cancel()
-	var text bytes.Buffer
 	cmd := exec.CommandContext(ctx, failed.Spec.Path, append(failed.Spec.Args[1:len(failed.Spec.Args):len(failed.Spec.Args)], "-S")...)
-	cmd.Dir, cmd.Env, cmd.Stderr, cmd.WaitDelay = failed.Spec.Dir, failed.Spec.Env, &text, time.Second
-	err := cmd.Run()
+	cmd.Dir, cmd.Env, cmd.WaitDelay = failed.Spec.Dir, failed.Spec.Env, time.Second
+	text, err := runBounded(cmd, explainCPU)
 	if err == nil || ctx.Err() != nil {
 		return "" // this time it would have started
 	}
-	return complaint(text.String(), failed.Spec.Args[0])
+	return complaint(text, failed.Spec.Args[0])
 }
 
 // complaint picks from what QEMU printed: the last line that begins with its
