@@ -128,8 +128,16 @@ func (w *world) Subscribe(allocID, task string) (<-chan driver.TaskEvent, func()
 	c := make(chan driver.TaskEvent, 8)
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.emit[allocID+"/"+task] = c
-	return c, func() {}
+	key := allocID + "/" + task
+	w.emit[key] = c
+	return c, func() {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		if w.emit[key] == c {
+			delete(w.emit, key)
+		}
+		close(c)
+	}
 }
 
 func (w *world) Settled(context.Context) error   { return nil }

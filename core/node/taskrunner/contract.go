@@ -42,7 +42,7 @@ type Drivers interface {
 	Driver(ctx context.Context, name string) (Driver, error)
 	// DriverOf is the process for tasks that a generation started.
 	DriverOf(ctx context.Context, name string, generation uint64) (Driver, error)
-	// Subscribe delivers what drivers say about a task until cancel is called.
+	// Subscribe delivers what drivers say about a task until cancel is called, which closes events.
 	Subscribe(allocID, task string) (events <-chan driver.TaskEvent, cancel func())
 }
 

@@ -190,6 +190,7 @@ func (r *Runner) Run(ctx context.Context) {
 		}
 		return
 	}
+	defer r.hearDriver()()
 	for {
 		var cause restart.Cause
 		if inst == nil {

@@ -31,9 +31,6 @@ const (
 func (r *Runner) supervise(ctx context.Context, inst *instance) (cause restart.Cause, ended bool) {
 	r.setInstance(inst)
 	defer r.setInstance(nil)
-	events, unsubscribe := r.cfg.Drivers.Subscribe(r.cfg.Alloc.ID, r.cfg.Task.Name)
-	defer unsubscribe()
-
 	waitCtx, stopWaiting := context.WithCancel(ctx)
 	defer stopWaiting()
 	result := make(chan *driver.ExitResult, 1)
@@ -62,12 +59,6 @@ func (r *Runner) supervise(ctx context.Context, inst *instance) (cause restart.C
 		select {
 		case <-ctx.Done():
 			return cause, false
-		case e, ok := <-events:
-			if !ok {
-				events = nil
-				continue
-			}
-			r.Emit(event.Driver(e.Timestamp, e.Message, e.Annotations))
 		case <-r.updated:
 			r.follow(ctx, inst, stopping)
 		case <-kill:
@@ -93,6 +84,23 @@ func (r *Runner) supervise(ctx context.Context, inst *instance) (cause restart.C
 			}
 			return cause, true
 		}
+	}
+}
+
+// hearDriver makes what the driver says of the task the task's events, from before its first start, which is when a
+// driver says most, until done is called.
+func (r *Runner) hearDriver() (done func()) {
+	events, unsubscribe := r.cfg.Drivers.Subscribe(r.cfg.Alloc.ID, r.cfg.Task.Name)
+	heard := make(chan struct{})
+	go func() {
+		defer close(heard)
+		for e := range events {
+			r.Emit(event.Driver(e.Timestamp, e.Message, e.Annotations))
+		}
+	}()
+	return func() {
+		unsubscribe()
+		<-heard
 	}
 }
 
