@@ -70,6 +70,7 @@ type Driver struct {
 	owner    spec.Owner
 	session  *session // nil until configured
 	tasks    map[string]*task
+	starting map[string]bool   // ids of tasks whose container is being made
 	networks map[string]string // allocation -> pause container
 	facts    facts
 	asked    time.Time // last fingerprint: a host is there
@@ -104,7 +105,7 @@ func defaultTimes() times {
 func New(logger hclog.Logger) *Driver {
 	d := &Driver{
 		logger: logger, trigger: make(chan struct{}, 1), times: defaultTimes(),
-		tasks: map[string]*task{}, networks: map[string]string{},
+		tasks: map[string]*task{}, starting: map[string]bool{}, networks: map[string]string{},
 		owner: spec.Owner{Node: os.Getenv(NodeVariable), Cluster: os.Getenv(ClusterVariable)},
 	}
 	if path := os.Getenv(LogSocketVariable); path != "" {
@@ -244,6 +245,18 @@ func (d *Driver) add(t *task) {
 	d.tasks[t.config.ID] = t
 	if id := pauseOf(t.config); id != "" {
 		d.networks[t.config.AllocID] = id
+	}
+}
+
+// begin notes that a task's container may appear before the task does. The returned function ends that.
+func (d *Driver) begin(id string) (end func()) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.starting[id] = true
+	return func() {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		delete(d.starting, id)
 	}
 }
 

@@ -45,6 +45,9 @@ func (d *Driver) sweep(before map[string]bool) map[string]bool {
 	for _, t := range d.tasks {
 		view.known[t.container] = true
 	}
+	for id := range d.starting {
+		view.known[id] = true
+	}
 	for _, id := range d.networks {
 		view.known[id] = true
 	}
@@ -83,7 +86,7 @@ func (d *Driver) sweep(before map[string]bool) map[string]bool {
 // leftoverView is what decides which containers nobody needs.
 type leftoverView struct {
 	owner      spec.Owner
-	known      map[string]bool // container ids
+	known      map[string]bool // container ids, and ids of tasks that are being started
 	now        time.Time
 	grace      config.Dangling
 	pauseGrace time.Duration
@@ -101,7 +104,7 @@ func (v leftoverView) leftovers(all []container.Summary) []container.Summary {
 	var found []container.Summary
 	for _, c := range all {
 		age := v.now.Sub(time.Unix(c.Created, 0))
-		if !v.owner.Owns(c.Labels) || v.known[c.ID] || age < v.grace.CreationGrace {
+		if !v.owner.Owns(c.Labels) || v.known[c.ID] || v.known[c.Labels[spec.LabelTaskID]] || age < v.grace.CreationGrace {
 			continue
 		}
 		switch c.Labels[spec.LabelKind] {

@@ -162,14 +162,14 @@ func TestStatsAndLimits(t *testing.T) {
 	}
 	c := r.inspect(task)
 	h := c.HostConfig
-	if h.Memory != 128<<20 || h.MemoryReservation != 64<<20 || h.MemorySwap != h.Memory || *h.PidsLimit != 20 || h.CPUShares != 100 || h.CPUQuota != 10000 || h.OomScoreAdj != 100 {
+	if h.Memory != 128<<20 || h.MemoryReservation != 64<<20 || h.MemorySwap != h.Memory || *h.PidsLimit != 20 || h.CPUShares != 100 || h.CPUQuota != 10000 || h.OomScoreAdj != 100 || h.Ulimits[0].Soft != 100 || h.Ulimits[0].Hard != 200 {
 		t.Errorf("limits %+v", h.Resources)
 	}
 	if c.Config.Labels["team"] != "a" || c.Config.Labels[spec.LabelNode] != r.nodeID || c.Config.Labels["com.hashicorp.nomad.alloc_id"] != r.nodeID {
 		t.Errorf("labels %v", c.Config.Labels)
 	}
-	out, _ := r.exec(task, "sh", "-c", "grep -c 'files *100 *200' /proc/self/limits; cat /proc/sys/net/core/somaxconn; hostname; touch /x 2>/dev/null || echo read-only; grep db /etc/hosts; grep CapEff /proc/self/status")
-	if want := "1\n300\nshell\nread-only\n10.1.2.3\tdb\nCapEff:\t00000000a80405fb\n"; out != want {
+	out, _ := r.exec(task, "sh", "-c", "cat /proc/sys/net/core/somaxconn; hostname; touch /x 2>/dev/null || echo read-only; grep db /etc/hosts; grep CapEff /proc/self/status")
+	if want := "300\nshell\nread-only\n10.1.2.3\tdb\nCapEff:\t00000000a80405fb\n"; out != want {
 		t.Errorf("inside: %q\nwant    %q", out, want)
 	}
 }

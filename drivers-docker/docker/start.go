@@ -33,6 +33,7 @@ func (d *Driver) Start(ctx context.Context, r *driver.StartRequest[config.Task])
 		return nil, err
 	}
 	owner := d.learn(r.Task)
+	defer d.begin(r.Task.ID)()
 	if err := s.config.Allow(r.Config); err != nil {
 		return nil, err
 	}

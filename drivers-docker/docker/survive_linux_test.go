@@ -39,7 +39,7 @@ func TestKilledPluginLosesNothing(t *testing.T) {
 	started := r.start(task)
 	for kills := 0; kills < 5; kills++ {
 		before := len(r.out(task))
-		r.until("more output", func() bool { return len(r.out(task)) > before })
+		r.until("more output", func() bool { return len(r.out(task)) > before || !r.inspect(task).State.Running })
 		r.kill(r.process)
 		r.launch()
 		r.recoverTask(started)
@@ -88,6 +88,10 @@ func TestFlood(t *testing.T) {
 			r.wait(task)
 			count, last := 0, -1
 			for s := bufio.NewScanner(strings.NewReader(r.out(task))); s.Scan(); count++ {
+				if strings.HasPrefix(s.Text(), "[drover: output is missing") && !test.whole {
+					count--
+					continue
+				}
 				var i int
 				if _, err := fmt.Sscanf(s.Text(), "line %d of a log", &i); err != nil || i <= last {
 					t.Fatalf("line %q after number %d", s.Text(), last)

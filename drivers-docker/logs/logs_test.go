@@ -37,12 +37,12 @@ func TestFilter(t *testing.T) {
 		want  string // + passes, - does not
 		lost  bool
 	}{
-		"from the beginning":       {Cursor{}, []int{1, 2, 2, 3}, late, "++++", false},
-		"resumed":                  {Cursor{Time: at(2), Count: 2}, []int{1, 2, 2, 2, 3}, late, "---++", false},
-		"resumed at the end":       {Cursor{Time: at(2), Count: 2}, []int{2, 2}, late, "--", false},
-		"rotated away":             {Cursor{Time: at(2), Count: 1}, []int{5, 6}, late, "++", true},
-		"the engine repeats":       {Cursor{}, []int{1, 2, 2, 1, 2, 2, 2, 3}, late, "+++---++", false},
-		"the clock was set back":   {Cursor{Time: at(900), Count: 1}, []int{5, 6}, at(7), "++", false},
+		"from the beginning":     {Cursor{}, []int{1, 2, 2, 3}, late, "++++", false},
+		"resumed":                {Cursor{Time: at(2), Count: 2}, []int{1, 2, 2, 2, 3}, late, "---++", false},
+		"resumed at the end":     {Cursor{Time: at(2), Count: 2}, []int{2, 2}, late, "--", false},
+		"rotated away":           {Cursor{Time: at(2), Count: 1}, []int{5, 6}, late, "++", true},
+		"the engine repeats":     {Cursor{}, []int{1, 2, 2, 1, 2, 2, 2, 3}, late, "+++---++", false},
+		"the clock was set back": {Cursor{Time: at(900), Count: 1}, []int{5, 6}, at(7), "++", false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := newFilter(test.from)
@@ -79,7 +79,7 @@ func TestReader(t *testing.T) {
 		"frames":             {frame(1, stamp+"out\n") + frame(2, stamp+"err\n"), false, "0:out\n|1:err\n|", io.EOF},
 		"empty line":         {frame(1, stamp+"\n"), false, "0:\n|", io.EOF},
 		"torn head":          {frame(1, stamp+"a\n") + "\x01\x00", false, "0:a\n|", io.ErrUnexpectedEOF},
-		"torn body":          {frame(1, stamp + "a\n")[:20], false, "", io.ErrUnexpectedEOF},
+		"torn body":          {frame(1, stamp+"a\n")[:20], false, "", io.ErrUnexpectedEOF},
 		"the engine's error": {frame(3, "no space"), false, "", errDaemon},
 		"terminal":           {stamp + "a\r\n" + stamp + "b\r\n", true, "0:a\r\n|0:b\r\n|", io.EOF},
 		"terminal, cut line": {stamp + long + stamp + "y\n", true, "0:" + long + "|0:y\n|", io.EOF},
