@@ -277,13 +277,24 @@ func pluginPID(t *testing.T, a *harness.Agent) int {
 
 func executors(a *harness.Agent) (out []int) { return a.Find(file + " executor ") }
 
+// shells are the pids of the task's shell; its children look like it for the moment before they become something else.
 func shells(a *harness.Agent, alloc string) (out []int) {
 	for _, p := range a.Processes() {
-		if p.Alloc == alloc && strings.HasPrefix(p.Cmd, "/bin/sh") {
+		if p.Alloc == alloc && strings.HasPrefix(p.Cmd, "/bin/sh") && !childOfShell(p.PID) {
 			out = append(out, p.PID)
 		}
 	}
 	return out
+}
+
+func childOfShell(pid int) bool {
+	b, _ := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	fields := strings.Fields(string(b[strings.LastIndexByte(string(b), ')')+1:]))
+	if len(fields) < 2 {
+		return false
+	}
+	parent, _ := os.ReadFile("/proc/" + fields[1] + "/cmdline")
+	return strings.HasPrefix(string(parent), "/bin/sh")
 }
 
 func kill(t *testing.T, a *harness.Agent, pid int) {
