@@ -209,6 +209,16 @@ func (r *generic) stableJob(s *sets) *model.Job {
 	return best
 }
 
+// newestStable is the newest earlier version whose roll-out succeeded, nil when none is known.
+func (r *generic) newestStable() *model.Job {
+	for v := r.Job.Version; v > 0; v-- {
+		if j := r.Version(v - 1); j != nil && j.Stable {
+			return j
+		}
+	}
+	return nil
+}
+
 func (r *generic) isCurrentCanary(a *model.Allocation) bool {
 	return isCanary(a) && r.deployment != nil && a.DeploymentID == r.deployment.ID
 }
@@ -241,6 +251,14 @@ func (r *generic) place(g *model.TaskGroup, s *sets, place []Placement, destruct
 	for _, p := range place {
 		ofFailed := r.failed() && p.Previous != nil && p.Previous.DeploymentID == r.deployment.ID
 		switch {
+		case p.Previous == nil && r.failed():
+			// Nothing is left of the instance (a drain stopped it, say), and a version that failed must not spread: the
+			// newest version that is known to work takes its place, so that the service does not stay down.
+			stable := r.newestStable()
+			if stable == nil {
+				continue
+			}
+			p.Job, p.Group = stable, groupOf(stable, g)
 		case p.Previous == nil, p.Reschedule && ofFailed:
 			continue
 		}
