@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	_ "embed"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -293,40 +294,10 @@ func jobPlan(a *app) *cobra.Command {
 	return c
 }
 
-const exampleJob = `# A service that answers HTTP. Try it:
-#   drover job run example.nomad.hcl
-job "example" {
-  type = "service"
-
-  group "web" {
-    count = 1
-
-    network {
-      port "http" {}
-    }
-
-    service {
-      name     = "example"
-      port     = "http"
-      provider = "nomad"
-    }
-
-    task "server" {
-      driver = "raw_exec"
-
-      config {
-        command = "python3"
-        args    = ["-m", "http.server", "${NOMAD_PORT_http}"]
-      }
-
-      resources {
-        cpu    = 100 # MHz
-        memory = 64  # MB
-      }
-    }
-  }
-}
-`
+// exampleJob is what job init writes.
+//
+//go:embed example.nomad.hcl
+var exampleJob string
 
 func jobInit(a *app) *cobra.Command {
 	var shortForm bool
