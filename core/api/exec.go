@@ -6,8 +6,10 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"strings"
 	"sync"
 	"time"
+	"unicode/utf8"
 
 	"github.com/gorilla/websocket"
 
@@ -118,11 +120,21 @@ func readHandshake(ws *websocket.Conn, header string) error {
 }
 
 func closeSocket(ws *websocket.Conn, code int, text string) {
-	const room = 123 // of a control frame
-	if len(text) > room {
-		text = text[:room]
+	ws.WriteControl(websocket.CloseMessage, websocket.FormatCloseMessage(code, closeText(text)), time.Now().Add(time.Second))
+}
+
+// closeText makes an error fit into a control frame, which has room for 123 bytes of text. The end is kept: that is where
+// wrapped errors say what went wrong.
+func closeText(text string) string {
+	const room, mark = 123, "..."
+	if len(text) <= room {
+		return strings.ToValidUTF8(text, "?")
 	}
-	ws.WriteControl(websocket.CloseMessage, websocket.FormatCloseMessage(code, text), time.Now().Add(time.Second))
+	tail := text[len(text)-room+len(mark):]
+	for len(tail) > 0 && !utf8.RuneStart(tail[0]) {
+		tail = tail[1:]
+	}
+	return mark + strings.ToValidUTF8(tail, "?")
 }
 
 // relay carries a session between the websocket and the node until the command ends.
