@@ -14,8 +14,8 @@ import (
 )
 
 func pluginCommands(a *app) []*cobra.Command {
-	return []*cobra.Command{parent("plugin", "Look at driver, device and network plugins",
-		pluginList(a), pluginStatus(a), pluginLogs(a), pluginReload(a))}
+	return []*cobra.Command{parent("plugin", "Look at, check, try out and write plugins",
+		pluginList(a), pluginStatus(a), pluginLogs(a), pluginReload(a), pluginVerify(a), pluginRun(a), pluginNew(a))}
 }
 
 // plugin is a plugin of one node.

@@ -12,6 +12,7 @@ import (
 	"github.com/droverhq/drover/sdk/driver"
 	"github.com/droverhq/drover/sdk/host"
 	"github.com/droverhq/drover/sdk/host/onenode"
+	"github.com/droverhq/drover/sdk/schema"
 )
 
 // promptly is how soon something must happen that needs no work, on a machine that is busy with other things.
@@ -29,24 +30,23 @@ type task struct {
 
 // prepare makes a task's place without starting it.
 func (s *session) prepare(ctx context.Context, want *Task, null bool) (*task, error) {
-	var config []byte
-	if s.spec != nil {
-		var err error
-		if config, err = s.spec.Encode(want.Config, nil); err != nil {
-			return nil, fmt.Errorf("the task's config does not fit the driver's schema: %w", err)
-		}
-	}
 	env := map[string]string{markerVariable: s.marker}
 	maps.Copy(env, want.Env)
 	t := &task{want: want, stdout: newTranscript(), stderr: newTranscript()}
 	var err error
 	t.Task, err = onenode.NewTask(s.dir, onenode.TaskSpec{
-		Name: "check", DriverConfig: config, Env: env, User: want.User, Isolation: s.caps.FSIsolation, NullOutput: null,
+		Name: "check", Env: env, User: want.User, Isolation: s.caps.FSIsolation, NullOutput: null,
 	}, t.stdout, t.stderr)
 	if err != nil {
 		return nil, err
 	}
 	s.tasks = append(s.tasks, t)
+	if s.spec == nil {
+		return t, nil
+	}
+	if t.Config.DriverConfig, err = s.spec.Encode(want.Config, &schema.Variables{Env: t.Config.Env}); err != nil {
+		return nil, fmt.Errorf("the task's config does not fit the driver's schema: %w", err)
+	}
 	return t, nil
 }
 

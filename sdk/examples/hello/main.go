@@ -5,7 +5,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"os"
@@ -89,7 +88,8 @@ func (h *hello) Stop(_ context.Context, r *driver.StopRequest) error {
 	s := h.task(r.TaskID)
 	for end := time.Now().Add(r.Timeout); s.running(); time.Sleep(50 * time.Millisecond) {
 		if time.Now().After(end) {
-			return syscall.Kill(-s.PID, syscall.SIGKILL)
+			_ = syscall.Kill(-s.PID, syscall.SIGKILL) // it may just have ended
+			return nil
 		}
 		_ = syscall.Kill(-s.PID, syscall.SIGTERM) // a better driver sends r.Signal
 	}
@@ -112,7 +112,7 @@ func (s state) running() bool { return s.PID != 0 && startTime(s.PID) == s.Start
 // startTime is when the process started, in ticks since boot; empty if there is none, or only a zombie.
 func startTime(pid int) string {
 	stat, _ := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))
+	fields := strings.Fields(string(stat)[strings.LastIndexByte(string(stat), ')')+1:])
 	if len(fields) < 20 || fields[0] == "Z" {
 		return ""
 	}
