@@ -18,7 +18,7 @@ func secretNames() []string {
 
 // hostNames are what a host of this agent's own set for it, and what would change how a plugin listens.
 func hostNames() []string {
-	return []string{"NOMAD_PLUGIN_MAGIC_COOKIE", "PLUGIN_*", "NOTIFY_SOCKET", "LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES",
+	return []string{"NOMAD_PLUGIN_MAGIC_COOKIE", "PLUGIN_*", runDirVariable, "NOTIFY_SOCKET", "LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES",
 		"WATCHDOG_USEC", "WATCHDOG_PID", "INVOCATION_ID", "JOURNAL_STREAM", "MEMORY_PRESSURE_WATCH"}
 }
 

@@ -364,7 +364,7 @@ func TestNoSecretsInAPluginsEnvironment(t *testing.T) {
 			if strings.Contains(env, "topsecret") || strings.Contains(env, tt.hasNot) || !strings.Contains(env, tt.has) {
 				t.Errorf("environment:\n%s", env)
 			}
-			if !strings.Contains(env, "TMPDIR="+r.config.RunDir) || !strings.Contains(env, "PATH=") {
+			if !strings.Contains(env, "TMPDIR="+r.config.RunDir) || !strings.Contains(env+"\n", "DROVER_RUN_DIR="+r.config.RunDir+"\n") || !strings.Contains(env, "PATH=") {
 				t.Errorf("environment:\n%s", env)
 			}
 		})

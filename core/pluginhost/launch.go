@@ -171,10 +171,14 @@ func (g *generation) collectStdout(ctx context.Context, fifo string) bool {
 	return err == nil
 }
 
+// runDirVariable tells a plugin where sockets may lie that have to outlive it, such as those of a process that it shares
+// with its other generations. TMPDIR goes with the generation.
+const runDirVariable = "DROVER_RUN_DIR"
+
 // environ is the plugin's environment: what it may inherit, its private directory, and what makes it a plugin.
 func (g *generation) environ(block Block) []string {
 	env := pluginEnviron(g.family.host.config.Environ, block.EnvAllow)
-	env = append(env, "TMPDIR="+g.runDir(), "PLUGIN_UNIX_SOCKET_DIR="+g.runDir())
+	env = append(env, "TMPDIR="+g.runDir(), "PLUGIN_UNIX_SOCKET_DIR="+g.runDir(), runDirVariable+"="+g.family.host.config.RunDir)
 	return append(env, host.HandshakeEnv()...)
 }
 
