@@ -21,25 +21,24 @@ type control struct {
 	grpc *grpc.Server
 	addr string
 
-	mu         sync.Mutex
-	sess       *rpc.Session
-	nodes      []*model.Node                // registrations, in order
-	allocs     map[string]*model.Allocation // wanted
-	reports    map[string]*model.Allocation // last report of each
-	history    map[string][]string          // client statuses of each
-	events     []*model.NodeEvent
-	services   map[string]*model.ServiceRegistration
-	index      uint64
-	pushes     chan *rpc.NodeAllocsPush
-	refuse     error // answer to reports
-	sessions   int
-	shutdownMu sync.Mutex
+	mu       sync.Mutex
+	sess     *rpc.Session
+	nodes    []*model.Node                // registrations, in order
+	allocs   map[string]*model.Allocation // wanted
+	reports  map[string]*model.Allocation // last report of each
+	history  map[string][]string          // client statuses of each
+	events   []*model.NodeEvent
+	services map[string]*model.ServiceRegistration
+	index    uint64
+	feed     chan *rpc.NodeAllocsPush
+	refuse   error // answer to reports
+	sessions int
 }
 
 func newControl(t testing.TB) *control {
 	c := &control{
 		t: t, allocs: map[string]*model.Allocation{}, reports: map[string]*model.Allocation{}, history: map[string][]string{},
-		services: map[string]*model.ServiceRegistration{}, pushes: make(chan *rpc.NodeAllocsPush, 100),
+		services: map[string]*model.ServiceRegistration{},
 	}
 	reg := rpc.NewRegistry()
 	rpc.NodeRegister.Handle(reg, func(ctx context.Context, q *rpc.NodeRegisterRequest) (*rpc.NodeRegisterResponse, error) {
@@ -56,12 +55,17 @@ func newControl(t testing.TB) *control {
 		return &rpc.NodeHeartbeatResponse{HeartbeatTTL: 10 * time.Second}, nil
 	})
 	rpc.NodeAllocs.Handle(reg, func(ctx context.Context, _ *rpc.NodeAllocsRequest, send func(*rpc.NodeAllocsPush) error) error {
-		if err := send(c.everything()); err != nil {
+		feed := make(chan *rpc.NodeAllocsPush, 4096)
+		c.mu.Lock()
+		first := c.everything()
+		c.feed = feed // a node has one stream; an older one is dead
+		c.mu.Unlock()
+		if err := send(first); err != nil {
 			return err
 		}
 		for {
 			select {
-			case p := <-c.pushes:
+			case p := <-feed:
 				if err := send(p); err != nil {
 					return err
 				}
@@ -115,10 +119,15 @@ func newControl(t testing.TB) *control {
 	return c
 }
 
-// everything is the first push of a stream.
+// push sends to the node's stream if there is one. Called with the lock held.
+func (c *control) push(p *rpc.NodeAllocsPush) {
+	if c.feed != nil {
+		c.feed <- p
+	}
+}
+
+// everything is the first push of a stream. Called with the lock held.
 func (c *control) everything() *rpc.NodeAllocsPush {
-	c.mu.Lock()
-	defer c.mu.Unlock()
 	p := &rpc.NodeAllocsPush{Full: true, Index: c.index}
 	for _, a := range c.allocs {
 		c.add(p, a)
@@ -144,8 +153,8 @@ func (c *control) run(a *model.Allocation) {
 	c.allocs[a.ID] = a
 	p := &rpc.NodeAllocsPush{Index: c.index}
 	c.add(p, a)
+	c.push(p)
 	c.mu.Unlock()
-	c.pushes <- p
 }
 
 func (c *control) change(id string, fn func(*model.Allocation)) {
@@ -163,9 +172,9 @@ func (c *control) stop(id string) {
 // forget is what a collection of garbage does.
 func (c *control) forget(id string) {
 	c.mu.Lock()
+	defer c.mu.Unlock()
 	delete(c.allocs, id)
-	c.mu.Unlock()
-	c.pushes <- &rpc.NodeAllocsPush{Removed: []string{id}}
+	c.push(&rpc.NodeAllocsPush{Removed: []string{id}})
 }
 
 func (c *control) report(id string) *model.Allocation {

@@ -26,6 +26,9 @@ import (
 // comes later is registered when it comes.
 const settleWait = 3 * time.Second
 
+// removals is how many allocation directories are removed at a time.
+const removals = 4
+
 // Node is one machine of the fleet.
 type Node struct {
 	cfg    Config
@@ -157,6 +160,7 @@ func (n *Node) sharedByRunners() *allocrunner.Node {
 			Now: time.Now, Jitter: rand.Float64, Logger: n.logger,
 		},
 		AllocDir: n.cfg.AllocDir,
+		Removing: make(chan struct{}, removals),
 		Catalog:  n.send,
 		Over:     n.overOf,
 		Report:   n.report,

@@ -15,6 +15,7 @@ const (
 	reportSpacing = 20 * time.Millisecond  // least time between two reports
 	reportTimeout = 15 * time.Second
 	reportRetry   = time.Second
+	reportMost    = 500 // allocations in one report: messages are bounded (rpc.MaxMessage)
 )
 
 // updates brings to the servers what happens here: in batches when much happens, at once when a status changed and
@@ -168,8 +169,20 @@ func (u *updates) take() (batch, bool) {
 	if len(b.runners)+len(b.plain)+len(b.events)+len(b.show)+len(b.hide) == 0 {
 		return b, false
 	}
+	rest := map[string]*allocrunner.Runner{}
+	if len(b.runners) > reportMost {
+		b.runners = map[string]*allocrunner.Runner{}
+		for id, r := range u.runners {
+			if len(b.runners) < reportMost {
+				b.runners[id] = r
+			} else {
+				rest[id] = r
+			}
+		}
+		poke(u.urgent)
+	}
 	u.inFlight = b.runners
-	u.runners, u.plain, u.events = map[string]*allocrunner.Runner{}, map[string]*model.Allocation{}, nil
+	u.runners, u.plain, u.events = rest, map[string]*model.Allocation{}, nil
 	u.show, u.hide = map[string]*model.ServiceRegistration{}, map[string]bool{}
 	return b, true
 }

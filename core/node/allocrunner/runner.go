@@ -36,6 +36,8 @@ type Node struct {
 	Over func(allocID string) <-chan struct{}
 	// Report is called when something changed that the servers should know; urgent: the client status did.
 	Report func(r *Runner, urgent bool)
+	// Removing has room for as many as may remove directories at a time: each looks through the machine's mounts.
+	Removing chan struct{}
 }
 
 // Runner is one allocation.
@@ -247,7 +249,10 @@ func (r *Runner) Remove(ctx context.Context) error {
 	case <-ctx.Done():
 		return fmt.Errorf("remove allocation %s: %w", r.id, ctx.Err())
 	}
-	if err := r.dir.Destroy(); err != nil {
+	r.node.Removing <- struct{}{}
+	err := r.dir.Destroy()
+	<-r.node.Removing
+	if err != nil {
 		return err
 	}
 	r.node.Store.DeleteAlloc(r.id, names)
