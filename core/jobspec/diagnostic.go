@@ -95,11 +95,6 @@ func (c *collector) at(rng hcl.Range, where place, format string, args ...any) {
 	c.add(rng, Diagnostic{Message: fmt.Sprintf(format, args...), Path: where.String()})
 }
 
-// warn adds a warning about a range of a file.
-func (c *collector) warn(rng hcl.Range, where place, format string, args ...any) {
-	c.add(rng, Diagnostic{Warning: true, Message: fmt.Sprintf(format, args...), Path: where.String()})
-}
-
 // near adds an error with a suggestion out of known names.
 func (c *collector) near(rng hcl.Range, where place, name string, known []string, format string, args ...any) {
 	c.add(rng, Diagnostic{Message: fmt.Sprintf(format, args...), Path: where.String(), Suggestion: nearest(name, known)})

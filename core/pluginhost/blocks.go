@@ -5,7 +5,6 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
-	"reflect"
 	"strings"
 
 	"github.com/droverhq/drover/core/pluginhost/lifecycle"
@@ -64,13 +63,6 @@ func guessName(file string) string {
 }
 
 func sameBlock(a, b Block) bool { a.Name, b.Name = "", ""; return a.digest() == b.digest() }
-
-// sameLaunch reports whether a process started for one block can serve the other.
-func sameLaunch(a, b Block) bool {
-	return reflect.DeepEqual(append([]string{}, a.Args...), append([]string{}, b.Args...)) &&
-		(a.EnvAllow == nil) == (b.EnvAllow == nil) &&
-		reflect.DeepEqual(append([]string{}, a.EnvAllow...), append([]string{}, b.EnvAllow...))
-}
 
 // digest names what a process was started and configured with.
 func (b Block) digest() string {

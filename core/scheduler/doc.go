@@ -9,5 +9,5 @@
 //	rank       finds the best nodes for a group's placements
 //	fleet      the columns all of them read: each node's capacity, use, class, health
 //
-// The plan applier calls feasible.Check on what comes out, so both sides hold the same rules.
+// The plan applier calls feasible.CheckDraft on what comes out, so both sides hold the same rules.
 package scheduler

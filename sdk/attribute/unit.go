@@ -9,16 +9,6 @@ type unit struct {
 	factor float64
 }
 
-// Units lists every unit an attribute may carry.
-func Units() []string {
-	table := unitTable()
-	names := make([]string, len(table))
-	for i, u := range table {
-		names[i] = u.name
-	}
-	return names
-}
-
 func unitTable() []unit {
 	const kib = 1024.0
 	const kb = 1000.0

@@ -58,9 +58,6 @@ func ParseTarget(text string) Target {
 	return Target{text: text, source: unknown}
 }
 
-// Literal tells whether the target is the same for every node.
-func (t Target) Literal() bool { return t.source == literal }
-
 // Unique tells whether nodes of one computed class may differ in the target.
 func (t Target) Unique() bool {
 	switch t.source {

@@ -112,8 +112,3 @@ func (h Host) treeBase() string {
 	}
 	return h.V1["freezer"]
 }
-
-// has reports whether a controller can limit tasks here.
-func (h Host) has(controller string) bool {
-	return h.V1[controller] != "" || slices.Contains(h.Controllers, controller)
-}
