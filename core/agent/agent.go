@@ -135,6 +135,9 @@ func (a *Agent) newServer() error {
 	sc.Heartbeat.MinTTL, sc.Heartbeat.Grace = c.Server.MinHeartbeatTTL, c.Server.HeartbeatGrace
 	sc.Heartbeat.MaxPerSecond, sc.Heartbeat.FailoverTTL = c.Server.MaxHeartbeatsPerSecond, c.Server.FailoverHeartbeatTTL
 	sc.EventBufferSize = c.Server.EventBufferSize
+	sc.GC.NodeThreshold, sc.GC.JobInterval, sc.GC.JobThreshold = c.Server.NodeGCThreshold, c.Server.JobGCInterval, c.Server.JobGCThreshold
+	sc.GC.EvalThreshold, sc.GC.BatchEvalThreshold = c.Server.EvalGCThreshold, c.Server.BatchEvalGCThreshold
+	sc.GC.DeploymentThreshold = c.Server.DeploymentGCThreshold
 	if c.Advertise.RPC != "" {
 		sc.Advertise = c.AdvertiseRPC()
 	}

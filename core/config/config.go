@@ -20,10 +20,8 @@ type Config struct {
 	LogJSON    bool   `cfg:"log_json"`
 	LogFile    string `cfg:"log_file"`
 
-	EnableDebug      bool              `cfg:"enable_debug"`
-	LeaveOnInterrupt bool              `cfg:"leave_on_interrupt"`
-	LeaveOnTerminate bool              `cfg:"leave_on_terminate"`
-	ResponseHeaders  map[string]string `cfg:"http_api_response_headers"`
+	EnableDebug     bool              `cfg:"enable_debug"`
+	ResponseHeaders map[string]string `cfg:"http_api_response_headers"`
 
 	Ports     Ports     `cfg:"ports"`
 	Addresses Addresses `cfg:"addresses"`
@@ -31,7 +29,6 @@ type Config struct {
 	Server    Server    `cfg:"server"`
 	Client    Client    `cfg:"client"`
 	Telemetry Telemetry `cfg:"telemetry"`
-	Limits    Limits    `cfg:"limits"`
 	Plugins   []Plugin  `cfg:"plugin"`
 
 	// Set by flags, not by files.
@@ -51,16 +48,13 @@ type Ports struct {
 type Addresses struct {
 	HTTP string `cfg:"http"`
 	RPC  string `cfg:"rpc"`
-	Serf string `cfg:"serf"`
 }
 
 // Server configures the server part of an agent.
 type Server struct {
-	Enabled         bool   `cfg:"enabled"`
-	BootstrapExpect int    `cfg:"bootstrap_expect"`
-	DataDir         string `cfg:"data_dir"` // default: DataDir/server
-	RaftMultiplier  int    `cfg:"raft_multiplier"`
-	NumSchedulers   int    `cfg:"num_schedulers"` // default: CPUs
+	Enabled         bool `cfg:"enabled"`
+	BootstrapExpect int  `cfg:"bootstrap_expect"`
+	NumSchedulers   int  `cfg:"num_schedulers"` // default: CPUs
 
 	EnabledSchedulers []string `cfg:"enabled_schedulers"`
 
@@ -82,10 +76,7 @@ type Server struct {
 	JobMaxSourceSize   string `cfg:"job_max_source_size"` // "1M"
 	JobTrackedVersions int    `cfg:"job_tracked_versions"`
 
-	EventBufferSize       int           `cfg:"event_buffer_size"`
-	RaftSnapshotThreshold uint64        `cfg:"raft_snapshot_threshold"`
-	RaftSnapshotInterval  time.Duration `cfg:"raft_snapshot_interval"`
-	RaftTrailingLogs      uint64        `cfg:"raft_trailing_logs"`
+	EventBufferSize int `cfg:"event_buffer_size"`
 }
 
 // Client configures the node part of an agent.
@@ -103,8 +94,6 @@ type Client struct {
 	CPUTotalCompute  int      `cfg:"cpu_total_compute"` // MHz
 	MemoryTotalMB    int      `cfg:"memory_total_mb"`
 	DiskTotalMB      int      `cfg:"disk_total_mb"`
-	DiskFreeMB       int      `cfg:"disk_free_mb"`
-	ReservableCores  string   `cfg:"reservable_cores"`
 	Reserved         Reserved `cfg:"reserved"`
 
 	MaxKillTimeout time.Duration `cfg:"max_kill_timeout"`
@@ -123,15 +112,11 @@ type Client struct {
 	CgroupParent      string        `cfg:"cgroup_parent"`
 	NodeMaxAllocs     int           `cfg:"node_max_allocs"`
 	HostNetworks      []HostNetwork `cfg:"host_network"`
-
-	// ChrootEnv is handed to drivers that build a root from host directories: host path -> path in the task.
-	ChrootEnv map[string]string `cfg:"chroot_env"`
 }
 
 // Reserved is kept for the machine itself.
 type Reserved struct {
 	CPU           int    `cfg:"cpu"` // MHz
-	Cores         string `cfg:"cores"`
 	MemoryMB      int    `cfg:"memory"`
 	DiskMB        int    `cfg:"disk"`
 	ReservedPorts string `cfg:"reserved_ports"`
@@ -147,15 +132,7 @@ type HostNetwork struct {
 
 // Telemetry configures metrics.
 type Telemetry struct {
-	CollectionInterval       time.Duration `cfg:"collection_interval"`
-	PrometheusMetrics        bool          `cfg:"prometheus_metrics"`
-	PublishAllocationMetrics bool          `cfg:"publish_allocation_metrics"`
-	PublishNodeMetrics       bool          `cfg:"publish_node_metrics"`
-}
-
-// Limits bounds what one caller may take.
-type Limits struct {
-	HTTPMaxConnsPerClient int `cfg:"http_max_conns_per_client"`
+	PrometheusMetrics bool `cfg:"prometheus_metrics"`
 }
 
 // Plugin is a plugin block: how one plugin binary is started and configured.
@@ -174,13 +151,13 @@ func Default() *Config {
 		LogLevel:   "INFO",
 		Ports:      Ports{HTTP: 4646, RPC: 4647, Serf: 4648},
 		Server: Server{
-			BootstrapExpect: 1, RaftMultiplier: 1,
+			BootstrapExpect: 1,
 			NodeGCThreshold: 24 * time.Hour, JobGCInterval: 5 * time.Minute, JobGCThreshold: 4 * time.Hour,
 			EvalGCThreshold: time.Hour, BatchEvalGCThreshold: 24 * time.Hour, DeploymentGCThreshold: time.Hour,
 			HeartbeatGrace: 10 * time.Second, MinHeartbeatTTL: 10 * time.Second, MaxHeartbeatsPerSecond: 50,
 			FailoverHeartbeatTTL: 5 * time.Minute,
 			JobDefaultPriority:   50, JobMaxPriority: 100, JobMaxCount: 50000, JobMaxSourceSize: "1M", JobTrackedVersions: 6,
-			EventBufferSize: 100, RaftSnapshotThreshold: 8192, RaftSnapshotInterval: 2 * time.Minute, RaftTrailingLogs: 10240,
+			EventBufferSize: 100,
 		},
 		Client: Client{
 			NodePool:       "default",
@@ -189,8 +166,6 @@ func Default() *Config {
 			GCInterval: time.Minute, GCParallelDestroys: 2, GCDiskThreshold: 80, GCInodeThreshold: 70, GCMaxAllocs: 50,
 			CgroupParent: "drover.slice",
 		},
-		Telemetry: Telemetry{CollectionInterval: time.Second},
-		Limits:    Limits{HTTPMaxConnsPerClient: 100},
 	}
 }
 
@@ -201,8 +176,6 @@ func (c *Config) Dev() {
 	c.Server.BootstrapExpect = 1
 	c.LogLevel = "INFO"
 	c.Telemetry.PrometheusMetrics = true
-	c.Telemetry.PublishAllocationMetrics = true
-	c.Telemetry.PublishNodeMetrics = true
 }
 
 // HTTPAddr is where the HTTP API listens.

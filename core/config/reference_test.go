@@ -27,8 +27,6 @@ var meanings = map[string]string{
 	"log_json":                  "log lines as JSON",
 	"log_file":                  "also log to this file; rotate it from outside",
 	"enable_debug":              "serve profiles under /v1/agent/pprof",
-	"leave_on_interrupt":        "leave the group of servers on SIGINT",
-	"leave_on_terminate":        "leave the group of servers on SIGTERM",
 	"http_api_response_headers": "headers added to every answer of the API",
 
 	"ports.http": "HTTP API", "ports.rpc": "servers and nodes", "ports.serf": "gossip between servers; nothing listens on it yet",
@@ -38,8 +36,6 @@ var meanings = map[string]string{
 
 	"server.enabled":                   "be a server",
 	"server.bootstrap_expect":          "servers in the group; only 1 is accepted yet",
-	"server.data_dir":                  "the server's own directory",
-	"server.raft_multiplier":           "stretches raft's timeouts",
 	"server.num_schedulers":            "scheduler workers; one for each CPU unless set",
 	"server.enabled_schedulers":        "job types this server schedules; all unless set",
 	"server.node_gc_threshold":         "a node that is down is forgotten after so long",
@@ -58,9 +54,6 @@ var meanings = map[string]string{
 	"server.job_max_source_size":       "a longer job file is not kept for `job inspect`; K, M and G are powers of 1024",
 	"server.job_tracked_versions":      "versions kept of each job",
 	"server.event_buffer_size":         "entries the event stream can go back",
-	"server.raft_snapshot_threshold":   "log entries between two snapshots",
-	"server.raft_snapshot_interval":    "how often that is looked at",
-	"server.raft_trailing_logs":        "log entries kept after a snapshot",
 
 	"client.enabled":                     "be a node",
 	"client.servers":                     "host:port of servers; this agent's own server is always tried first",
@@ -74,10 +67,7 @@ var meanings = map[string]string{
 	"client.cpu_total_compute":           "MHz of this machine, where they are not found or not true",
 	"client.memory_total_mb":             "MB of memory, the same",
 	"client.disk_total_mb":               "MB of disk, the same",
-	"client.disk_free_mb":                "MB of free disk, the same",
-	"client.reservable_cores":            "cores that tasks may reserve",
 	"client.reserved.cpu":                "MHz kept for the machine itself",
-	"client.reserved.cores":              "cores kept for the machine itself",
 	"client.reserved.memory":             "MB kept",
 	"client.reserved.disk":               "MB kept",
 	"client.reserved.reserved_ports":     "ports no task gets, as \"22,80,8000-8100\"",
@@ -97,15 +87,9 @@ var meanings = map[string]string{
 	"client.host_network.cidr":           "addresses in this network",
 	"client.host_network.interface":      "addresses of this interface",
 	"client.host_network.reserved_ports": "ports no task gets on these addresses",
-	"client.chroot_env":                  "host directories shown to isolated tasks",
-
-	"telemetry.collection_interval":        "between two measurements",
-	"telemetry.prometheus_metrics":         "answer /v1/metrics?format=prometheus; on with -dev",
-	"telemetry.publish_allocation_metrics": "publish figures of each allocation",
-	"telemetry.publish_node_metrics":       "publish figures of the node",
-	"limits.http_max_conns_per_client":     "connections one address may hold open to the API",
-	"plugin.args":                          "arguments for the binary",
-	"plugin.config":                        "settings for the plugin, checked against its schema",
+	"telemetry.prometheus_metrics":       "answer /v1/metrics?format=prometheus; on with -dev",
+	"plugin.args":                        "arguments for the binary",
+	"plugin.config":                      "settings for the plugin, checked against its schema",
 }
 
 // TestReference keeps docs/guide/configuration.md in step with the code: go test ./core/config -run TestReference -update.
