@@ -31,10 +31,10 @@ func command(task *driver.TaskConfig, c *taskConfig, cfg config) (*executor.Comm
 		return nil, nil, err
 	}
 	namespaces := launch.Namespaces{Mount: true}
-	if namespaces.PID, err = isPrivate("pid_mode", c.PIDMode, cfg.DefaultPIDMode); err != nil {
+	if namespaces.PID, err = isolation.IsPrivate("pid_mode", c.PIDMode, cfg.DefaultPIDMode); err != nil {
 		return nil, nil, err
 	}
-	if namespaces.IPC, err = isPrivate("ipc_mode", c.IPCMode, cfg.DefaultIPCMode); err != nil {
+	if namespaces.IPC, err = isolation.IsPrivate("ipc_mode", c.IPCMode, cfg.DefaultIPCMode); err != nil {
 		return nil, nil, err
 	}
 	if c.WorkDir != "" && !path.IsAbs(c.WorkDir) {
@@ -75,20 +75,6 @@ func command(task *driver.TaskConfig, c *taskConfig, cfg config) (*executor.Comm
 	if err != nil {
 		return nil, nil, err
 	}
-	cmd.Group, err = hierarchies.Create(executor.GroupName(task.ID), limits(&task.Resources), task.Resources.Linux.CpusetCgroup)
+	cmd.Group, err = hierarchies.Create(executor.GroupName(task.ID), isolation.Limits(&task.Resources), task.Resources.Linux.CpusetCgroup)
 	return cmd, &changed, err
-}
-
-// limits are what the scheduler gave the task. With memory_max the task may
-// use up to that and is defended up to memory.
-func limits(r *driver.Resources) cgroup.Limits {
-	const mib = 1 << 20
-	l := cgroup.Limits{Memory: r.MemoryMB * mib, CPUShares: uint64(max(r.CPUShares, 0)), CPUs: r.Linux.CpusetCpus}
-	switch {
-	case r.MemoryMaxMB < 0:
-		l.Memory, l.Reservation = 0, r.MemoryMB*mib
-	case r.MemoryMaxMB > 0:
-		l.Memory, l.Reservation = r.MemoryMaxMB*mib, r.MemoryMB*mib
-	}
-	return l
 }

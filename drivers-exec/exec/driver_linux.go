@@ -70,7 +70,7 @@ type taskConfig struct {
 func New(logger hclog.Logger, keeper []string) *Driver {
 	sup := executor.New(executor.Config{Driver: Name, KeeperCommand: keeper, Logger: logger})
 	d := &Driver{Table: tasks.New(sup)}
-	d.config, _ = check(pluginConfig{DefaultPIDMode: private, DefaultIPCMode: private})
+	d.config, _ = check(pluginConfig{DefaultPIDMode: isolation.Private, DefaultIPCMode: isolation.Private})
 	return d
 }
 
@@ -108,10 +108,10 @@ func check(p pluginConfig) (config, error) {
 	if c.denied.GIDs, err = executor.ParseIDRanges(p.DeniedHostGIDs); err != nil {
 		return c, fmt.Errorf("denied_host_gids: %w", err)
 	}
-	if _, err := isPrivate("default_pid_mode", p.DefaultPIDMode, private); err != nil {
+	if _, err := isolation.IsPrivate("default_pid_mode", p.DefaultPIDMode, isolation.Private); err != nil {
 		return c, err
 	}
-	if _, err := isPrivate("default_ipc_mode", p.DefaultIPCMode, private); err != nil {
+	if _, err := isolation.IsPrivate("default_ipc_mode", p.DefaultIPCMode, isolation.Private); err != nil {
 		return c, err
 	}
 	if err := isolation.CheckCapabilities("allow_caps", p.AllowCaps); err != nil {
@@ -124,26 +124,6 @@ func check(p pluginConfig) (config, error) {
 		c.ChrootEnv = isolation.DefaultChroot()
 	}
 	return c, nil
-}
-
-// Values of pid_mode and ipc_mode.
-const (
-	private = "private"
-	host    = "host"
-)
-
-// isPrivate reads a mode; an empty one is the default.
-func isPrivate(option, mode, byDefault string) (bool, error) {
-	if mode == "" {
-		mode = byDefault
-	}
-	switch mode {
-	case private:
-		return true, nil
-	case host:
-		return false, nil
-	}
-	return false, fmt.Errorf("%s is %q, it must be %q or %q", option, mode, private, host)
 }
 
 func (d *Driver) configured() config {

@@ -3,7 +3,6 @@ package java
 import (
 	"context"
 	"errors"
-	"fmt"
 	"path"
 
 	"github.com/droverhq/drover/drivers-exec/executor/isolation"
@@ -38,19 +37,13 @@ type taskConfig struct {
 	WorkDir string   `config:"work_dir"`
 }
 
-// Values of pid_mode and ipc_mode.
-const (
-	private = "private"
-	host    = "host"
-)
-
 // check refuses what no task could be started with, and fills in defaults.
 func check(p pluginConfig) (config, error) {
 	c := config{p}
-	if _, err := isPrivate("default_pid_mode", p.DefaultPIDMode, private); err != nil {
+	if _, err := isolation.IsPrivate("default_pid_mode", p.DefaultPIDMode, isolation.Private); err != nil {
 		return c, err
 	}
-	if _, err := isPrivate("default_ipc_mode", p.DefaultIPCMode, private); err != nil {
+	if _, err := isolation.IsPrivate("default_ipc_mode", p.DefaultIPCMode, isolation.Private); err != nil {
 		return c, err
 	}
 	if err := isolation.CheckCapabilities("allow_caps", p.AllowCaps); err != nil {
@@ -65,20 +58,6 @@ func check(p pluginConfig) (config, error) {
 	return c, nil
 }
 
-// isPrivate reads a mode; an empty one is the default.
-func isPrivate(option, mode, byDefault string) (bool, error) {
-	if mode == "" {
-		mode = byDefault
-	}
-	switch mode {
-	case private:
-		return true, nil
-	case host:
-		return false, nil
-	}
-	return false, fmt.Errorf("%s is %q, it must be %q or %q", option, mode, private, host)
-}
-
 // CheckConfig refuses a task's config for what the schema cannot say.
 func (d *Driver) CheckConfig(_ context.Context, c taskConfig) schema.Diagnostics {
 	var found schema.Diagnostics
@@ -90,9 +69,9 @@ func (d *Driver) CheckConfig(_ context.Context, c taskConfig) schema.Diagnostics
 	if c.JarPath == "" && c.Class == "" {
 		found = append(found, schema.Diagnostic{Summary: "Missing program", Detail: "one of jar_path and class must be set", Path: "jar_path"})
 	}
-	_, err := isPrivate("pid_mode", c.PIDMode, private)
+	_, err := isolation.IsPrivate("pid_mode", c.PIDMode, isolation.Private)
 	refuse("pid_mode", err)
-	_, err = isPrivate("ipc_mode", c.IPCMode, private)
+	_, err = isolation.IsPrivate("ipc_mode", c.IPCMode, isolation.Private)
 	refuse("ipc_mode", err)
 	refuse("cap_add", isolation.CheckCapabilities("cap_add", c.CapAdd))
 	refuse("cap_drop", isolation.CheckCapabilities("cap_drop", c.CapDrop))

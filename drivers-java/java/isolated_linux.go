@@ -35,10 +35,10 @@ func isolated(req *driver.StartRequest[taskConfig], j *jvm, cfg config) (*execut
 		return nil, nil, err
 	}
 	namespaces := launch.Namespaces{Mount: true}
-	if namespaces.PID, err = isPrivate("pid_mode", c.PIDMode, cfg.DefaultPIDMode); err != nil {
+	if namespaces.PID, err = isolation.IsPrivate("pid_mode", c.PIDMode, cfg.DefaultPIDMode); err != nil {
 		return nil, nil, err
 	}
-	if namespaces.IPC, err = isPrivate("ipc_mode", c.IPCMode, cfg.DefaultIPCMode); err != nil {
+	if namespaces.IPC, err = isolation.IsPrivate("ipc_mode", c.IPCMode, cfg.DefaultIPCMode); err != nil {
 		return nil, nil, err
 	}
 	root, err := isolation.Root(isolation.View{Chroot: cfg.ChrootEnv, Task: task, NoPivot: cfg.NoPivotRoot})
@@ -78,22 +78,8 @@ func isolated(req *driver.StartRequest[taskConfig], j *jvm, cfg config) (*execut
 	if err != nil {
 		return nil, nil, err
 	}
-	cmd.Group, err = hierarchies.Create(executor.GroupName(task.ID), limits(&task.Resources), task.Resources.Linux.CpusetCgroup)
+	cmd.Group, err = hierarchies.Create(executor.GroupName(task.ID), isolation.Limits(&task.Resources), task.Resources.Linux.CpusetCgroup)
 	return cmd, &changed, err
-}
-
-// limits are what the scheduler gave the task. With memory_max the task may
-// use up to that and is defended up to memory.
-func limits(r *driver.Resources) cgroup.Limits {
-	const mib = 1 << 20
-	l := cgroup.Limits{Memory: r.MemoryMB * mib, CPUShares: uint64(max(r.CPUShares, 0)), CPUs: r.Linux.CpusetCpus}
-	switch {
-	case r.MemoryMaxMB < 0:
-		l.Memory, l.Reservation = 0, r.MemoryMB*mib
-	case r.MemoryMaxMB > 0:
-		l.Memory, l.Reservation = r.MemoryMaxMB*mib, r.MemoryMB*mib
-	}
-	return l
 }
 
 // findJar makes sure that the task's jar is there. What cannot be told from
