@@ -30,9 +30,9 @@ var meanings = map[string]string{
 	"http_api_response_headers": "headers added to every answer of the API",
 
 	"ports.http": "HTTP API", "ports.rpc": "servers and nodes", "ports.serf": "gossip between servers; nothing listens on it yet",
-	"addresses.http": "IP address for the HTTP API; bind_addr unless set", "addresses.rpc": "the same for RPC", "addresses.serf": "the same for gossip",
+	"addresses.http": "IP address for the HTTP API; bind_addr unless set", "addresses.rpc": "the same for RPC",
 	"advertise.http": "address told to others, host or host:port; the one listened on unless set",
-	"advertise.rpc":  "the same for RPC", "advertise.serf": "the same for gossip",
+	"advertise.rpc":  "the same for RPC",
 
 	"server.enabled":                   "be a server",
 	"server.bootstrap_expect":          "servers in the group; only 1 is accepted yet",
