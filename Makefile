@@ -3,6 +3,8 @@ SHELL    := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 GO       ?= go
 MODULES  := core sdk drivers-exec drivers-java drivers-qemu plugins drivers-docker
+# Tests of these start an engine or virtual machines; CI and soak run them.
+RUNTIMES := drivers-docker drivers-qemu
 BIN      := bin
 # A semantic version always, as plugins must report one: the tag, or what comes next with the commit behind the plus.
 VERSION  := $(shell git describe --tags --dirty 2>/dev/null || echo 0.1.0-dev+$$(git describe --always --dirty 2>/dev/null || echo unknown))
@@ -11,6 +13,8 @@ COMMIT   := $(shell git rev-parse --short HEAD 2>/dev/null || echo unknown)
 TAGS     := -tags grpcnotrace
 LDFLAGS  := -s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT)
 PACKAGES := $(addsuffix /...,$(addprefix ./,$(MODULES)))
+QUICK    := $(addsuffix /...,$(addprefix ./,$(filter-out $(RUNTIMES),$(MODULES))))
+SLOW     := $(addsuffix /...,$(addprefix ./,$(RUNTIMES)))
 
 # Plugins that are built: the last part of each directory is the binary's name.
 PLUGINS  := drivers-exec/cmd/drover-driver-raw-exec drivers-exec/cmd/drover-driver-exec drivers-docker/cmd/drover-driver-docker \
@@ -37,13 +41,14 @@ deps: ## install the Debian packages that the tests need
 	@./.ci/deps
 
 test: deps build ## unit, golden and end-to-end tests (about 10 minutes)
-	$(GO) test -timeout 10m $(PACKAGES)
+	$(GO) test -timeout 10m $(QUICK)
 	cd e2e && GOWORK=off $(GO) test -timeout 10m ./...
 	cd e2e/thirdparty && GOWORK=off $(GO) test -timeout 10m ./...
 	cd e2e/thirdparty/sdkhost && GOWORK=off $(GO) test -timeout 10m ./...
 
 ci: deps lint stale cross build ## what CI runs: everything, small counts, race detector
-	$(GO) test -race -timeout 20m $(PACKAGES)
+	$(GO) test -race -timeout 20m $(QUICK)
+	$(GO) test -p 1 -timeout 20m $(SLOW)
 	cd sdk && GOWORK=off $(GO) test ./...
 	cd e2e && GOWORK=off DROVER_TIER=ci $(GO) test -timeout 20m ./...
 	cd e2e/thirdparty && GOWORK=off $(GO) test -timeout 10m ./...
