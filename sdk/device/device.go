@@ -16,19 +16,41 @@ import (
 	"github.com/droverhq/drover/sdk/plugin"
 )
 
-// Device finds devices and reserves them. A host asks for devices as "type", "vendor/type" or "vendor/type/name" and the
-// scheduler picks instances by id; the plugin does not count who uses what. A device plugin is never reattached: it ends
-// with the agent, and starts anew with it.
+// Device finds devices and reserves them.
+//
+// # Vocabulary
+//
+//   - An instance is one device of this node, with an id that stays the same for as long as the device is there: a
+//     serial number or a bus address, not its place in a list.
+//   - A group is a set of equal instances: same vendor, type, model and attributes. Jobs ask for "type", "vendor/type" or
+//     "vendor/type/name", with constraints on attributes; the scheduler picks instances by id and counts who uses what.
+//   - A reservation is what makes instances usable in one task: environment, mounts, device files. Every driver that
+//     can pass these on can use the device; the plugin need not know which.
+//
+// # Life
+//
+//	Fingerprint            these devices are here; again and again, for as long as the host listens
+//	Reserve(ids)           a task with these devices is about to start
+//	Reserve(ids)           it restarts: the same answer
+//	Release(ids)           it is over; only with WithRelease, and only from hosts that know the extension
+//
+// A device plugin is never reattached: it ends with the agent, and starts anew with it. Tasks run on meanwhile, so nothing
+// that a running task needs may depend on this process. The methods are called concurrently.
 //
 // Everything else a plugin may be able to do is an interface of its own, With...
 type Device interface {
 	// Fingerprint lists the devices on the node. It is called as soon as a host listens and then every 30 s (see
-	// WithFingerprintInterval). Each list replaces the one before. Devices that are broken stay listed, as not healthy.
-	// ErrDisabled says that the plugin has nothing to do on this node.
+	// WithFingerprintInterval). Each list replaces the one before; the SDK sends it only if it changed. Devices that are
+	// broken stay listed, as not healthy and with the reason: they are not given to new tasks. An empty list means that
+	// there is none now. It should answer within a second. An error ends the plugin's work on the node until it is
+	// launched again, so return one only for what cannot get better; ErrDisabled says that the plugin has nothing to do
+	// on this node.
 	Fingerprint(ctx context.Context) ([]Group, error)
 
 	// Reserve says what a task needs to use the devices: environment, mounts, device files. It is called before each
-	// task and must be repeatable; hosts without the extension "device-release" never say when a task is done.
+	// task and must be repeatable; hosts without the extension "device-release" never say when a task is done. All ids
+	// are from one group's latest list, but a device may have gone since: an error keeps the task from starting here,
+	// and its text is shown to the user.
 	Reserve(ctx context.Context, req *ReserveRequest) (*Reservation, error)
 }
 
@@ -114,17 +136,20 @@ type WithConfig interface {
 
 // WithFingerprintInterval changes how often Fingerprint is called.
 type WithFingerprintInterval interface {
+	// FingerprintInterval is asked once per stream; 0 and less mean 30 s.
 	FingerprintInterval() time.Duration
 }
 
 // WithStats is for plugins that can measure their devices.
 type WithStats interface {
-	// Stats returns one sample of all devices. The SDK asks at once and then in the interval the host wants.
+	// Stats returns one sample of all devices, with the groups and ids of Fingerprint. The SDK asks at once and then in
+	// the interval the host wants. An error ends the stream; hosts open it again with growing pauses.
 	Stats(ctx context.Context) ([]GroupStats, error)
 }
 
 // WithRelease is for plugins that want to know when a task no longer uses its devices.
 type WithRelease interface {
+	// Release may come for devices that were never reserved, and more than once.
 	Release(ctx context.Context, deviceIDs []string) error
 }
 

@@ -32,6 +32,25 @@ import (
 //	Recover(state)         find the task again; nothing is started or ended
 //	Wait                   as before, with the true exit code even if the task ended in between
 //
+// Only the agent restarted: the same process gets a new connection. Nothing is called, the SDK knows the tasks.
+//
+// The host gave up on Start (ctx ended), or the SDK could not encode the state:
+//
+//	Destroy(force)         the task runs, and nobody will ask for it
+//
+// Recover failed: the host calls nothing more for the task, and starts it anew when its job wants it. So it must fail
+// only if the task is gone or can never be looked after again, and say which.
+//
+// # Easily got wrong
+//
+//   - Nothing may be printed to stdout before Serve: its first line is the plugin's introduction.
+//   - StdoutPath and StderrPath go to the task itself. Copied through this process they end with it, and opening them
+//     here blocks until the host reads.
+//   - A pid alone is no identity. Keep the start time with it, and compare before every signal.
+//   - A child of this process inherits ignored signals and open files: give tasks a session of their own.
+//   - Several processes of the plugin run at once, to check a configuration or while one replaces the other: no fixed
+//     ports, no lock for the process' whole life.
+//
 // # What the SDK does for you
 //
 // It decodes C and S, calls Fingerprint at once and then periodically, calls Wait once per task and gives the result
@@ -54,7 +73,8 @@ type Driver[C, S any] interface {
 
 	// Recover finds the task again from its state after the plugin was restarted. It succeeds for a task that has
 	// ended in the meantime if Wait can tell how; otherwise it fails and leaves the task alone. It never starts and
-	// never ends a task. Check the identity of what was found, not only its pid.
+	// never ends a task. Check the identity of what was found, not only its pid. It is called before any other method
+	// for the task, once per process: the SDK answers for tasks that it knows.
 	Recover(ctx context.Context, req *RecoverRequest[C, S]) error
 
 	// Wait blocks until the task ends and returns how. The SDK calls it once for each started or recovered task and
@@ -64,13 +84,14 @@ type Driver[C, S any] interface {
 	Wait(ctx context.Context, taskID string) (*ExitResult, error)
 
 	// Stop ends the task: it sends the signal, waits for up to the timeout and then kills. It returns when the task is
-	// dead or the kill is sent. The driver still knows the task afterwards, and a repeated call is harmless. The SDK
-	// does not call it for tasks whose end Wait has reported.
+	// dead or the kill is sent. The driver still knows the task afterwards, and a repeated call is harmless: hosts
+	// repeat one that failed, for minutes. The SDK does not call it for tasks whose end Wait has reported, but the task
+	// may end meanwhile, which is no error. ctx may end first; the task is then left as it is.
 	Stop(ctx context.Context, req *StopRequest) error
 
 	// Destroy forgets the task and removes what it left behind: helpers, cgroups, containers. With Force it first kills
 	// a task that still runs; the SDK never calls it for a running task without Force. It must be safe to repeat after
-	// it failed halfway.
+	// it failed halfway: the SDK forgets the task only when it succeeded. Nothing is called for the task afterwards.
 	Destroy(ctx context.Context, req *DestroyRequest) error
 }
 
@@ -79,11 +100,11 @@ type Info struct {
 	Name    string // as in a job's driver = "name"
 	Version string // semantic version of the driver
 
-	FSIsolation          FSIsolation
-	NetworkModes         []NetworkMode
-	NoMounts             bool
-	DisableLogCollection bool
-	DynamicUsers         bool
+	FSIsolation          FSIsolation   // what tasks see of the node's files; decides the paths in their environment
+	NetworkModes         []NetworkMode // those that tasks can join; the host's is always accepted
+	NoMounts             bool          // volumes cannot be mounted; tasks that ask for one are refused
+	DisableLogCollection bool          // the driver keeps logs itself; tasks get the null device for output
+	DynamicUsers         bool          // tasks without a user may get a leased one, "nomad-<uid>"
 }
 
 // StartRequest asks for a task to be started.
@@ -139,6 +160,8 @@ type WithConfig interface {
 
 // WithInit is for drivers that need a step between configuration and the first task.
 type WithInit interface {
+	// Init is called after the configuration is set, and again by every agent that comes back to this process: it must
+	// be repeatable. An error makes the driver unusable until the next launch.
 	Init(ctx context.Context) error
 }
 
@@ -149,11 +172,13 @@ type WithShutdown interface {
 
 // WithFingerprintInterval changes how often Fingerprint is called.
 type WithFingerprintInterval interface {
+	// FingerprintInterval is asked once per stream; 0 and less mean 30 s.
 	FingerprintInterval() time.Duration
 }
 
 // WithFingerprintTrigger lets a driver have Fingerprint called when something changed, by sending on the channel.
 type WithFingerprintTrigger interface {
+	// FingerprintTrigger is asked once. Send without blocking: the SDK reads promptly, but only while the plugin serves.
 	FingerprintTrigger() <-chan struct{}
 }
 
@@ -164,8 +189,10 @@ type WithCapabilities interface {
 }
 
 // WithSignals is for drivers that can send a signal to a task. Names are passed through unchecked: a driver may define
-// its own.
+// its own, and refuses those it does not know.
 type WithSignals interface {
+	// Signal returns when the signal is sent. The SDK calls it only for tasks that it knows; one that has ended is
+	// ErrTaskNotFound.
 	Signal(ctx context.Context, req *SignalRequest) error
 }
 
@@ -178,8 +205,9 @@ type SignalRequest struct {
 // WithExec is for drivers that can run a command inside a task, with or without a terminal. The SDK also builds the
 // short form from it that script checks use.
 type WithExec interface {
-	// Exec runs the command to its end. It returns an error only if the command could not be run; a command that fails
-	// is a result. When ctx ends the command must be killed.
+	// Exec runs the command to its end, with the task's view of files, network and users. It returns an error only if
+	// the command could not be run; a command that fails is a result. When ctx ends the command and what it started
+	// must be killed. Return after the last output was written. It is called concurrently for the same task.
 	Exec(ctx context.Context, req *ExecRequest) (*ExitResult, error)
 }
 
@@ -202,13 +230,16 @@ type TerminalSize struct {
 
 // WithStats is for drivers that can measure a task.
 type WithStats interface {
-	// Stats returns one sample. The SDK asks at once and then in the interval the host wants, until the task ends.
-	// Return ErrStatsNotSupported if it can never work.
+	// Stats returns one sample. The SDK asks at once and then in the interval the host wants, until the task ends; of
+	// the result only what Measured lists counts. Processor use is since the previous sample, so keep that per task. It
+	// should answer within a tenth of a second. Return ErrStatsNotSupported if it can never work; hosts ask again after
+	// any other error.
 	Stats(ctx context.Context, taskID string) (*TaskStats, error)
 }
 
 // WithInspect adds a driver's own facts to a task's status.
 type WithInspect interface {
+	// Inspect is called for running and for ended tasks, until Destroy. Nil adds nothing.
 	Inspect(ctx context.Context, taskID string) (*Inspection, error)
 }
 
@@ -232,5 +263,6 @@ type WithNetwork interface {
 
 // WithStateVersion names the version of S, for drivers that changed it. Without it the version is 1.
 type WithStateVersion interface {
+	// StateVersion is 1 or more; 0 is reserved. Recover gets the version that a task was stored with.
 	StateVersion() int
 }
