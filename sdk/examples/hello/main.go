@@ -103,8 +103,9 @@ func (h *hello) Destroy(ctx context.Context, r *driver.DestroyRequest) error {
 }
 
 func (h *hello) task(id string) state {
-	s, _ := h.tasks.Load(id) // the SDK calls only for tasks that were started or recovered
-	return s.(state)
+	v, _ := h.tasks.Load(id)
+	s, _ := v.(state) // nothing when Wait begins just after Destroy has ended: no process, so it is gone
+	return s
 }
 
 func (s state) running() bool { return s.PID != 0 && startTime(s.PID) == s.Started }
