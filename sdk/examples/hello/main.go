@@ -34,7 +34,6 @@ type state struct {
 type hello struct{ tasks sync.Map } // id -> state
 
 func main() { plugin.Serve(newPlugin()) }
-
 func newPlugin() plugin.Plugin {
 	return driver.New(driver.Info{Name: "hello", Version: "0.1.0"}, &hello{})
 }
