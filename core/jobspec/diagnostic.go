@@ -88,6 +88,7 @@ const maxDiagnostics = 50
 type collector struct {
 	files map[string][]byte
 	list  Diagnostics
+	work  meter // of all expressions
 }
 
 // at adds an error about a range of a file.
@@ -112,6 +113,12 @@ func (c *collector) add(rng hcl.Range, d Diagnostic) {
 // hcl adds what the HCL library found.
 func (c *collector) hcl(diags hcl.Diagnostics, where place) {
 	for _, d := range diags {
+		if d.Summary == overWork {
+			if c.work.said {
+				continue
+			}
+			c.work.said = true
+		}
 		rng := hcl.Range{}
 		if d.Subject != nil {
 			rng = *d.Subject

@@ -11,7 +11,7 @@ import (
 
 // eval evaluates an expression. References whose root is not known here, such as ${attr.kernel.name} or
 // ${NOMAD_PORT_http}, are for the scheduler or the node: they evaluate to their own text, with ${ and } around it.
-func eval(expr hcl.Expression, ctx *hcl.EvalContext, files map[string][]byte) (cty.Value, hcl.Diagnostics) {
+func (c *collector) eval(expr hcl.Expression, ctx *hcl.EvalContext, files map[string][]byte) (cty.Value, hcl.Diagnostics) {
 	literals := map[string]*literal{}
 	for _, tr := range expr.Variables() {
 		if known(ctx, tr.RootName()) {
@@ -31,7 +31,7 @@ func eval(expr hcl.Expression, ctx *hcl.EvalContext, files map[string][]byte) (c
 			ctx.Variables[name] = l.value()
 		}
 	}
-	return expr.Value(ctx)
+	return c.work.value(expr, ctx)
 }
 
 // known tells whether evaluation would find the variable.

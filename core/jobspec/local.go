@@ -39,7 +39,7 @@ func (ls *locals) resolve(ctx *hcl.EvalContext, sources map[string][]byte) cty.V
 				continue
 			}
 			ctx.Variables["local"] = cty.ObjectVal(done)
-			v, diags := eval(a.Expr, ctx, sources)
+			v, diags := ls.eval(a.Expr, ctx, sources)
 			ls.hcl(diags, place{"locals"})
 			if diags.HasErrors() {
 				v = cty.DynamicVal

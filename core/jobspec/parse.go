@@ -73,7 +73,9 @@ func readFile(c *collector, cfg ParseConfig) tree {
 	}
 	top := topBlocks(c, cfg, body)
 	dir := filepath.Dir(cfg.Filename)
-	ctx := &hcl.EvalContext{Functions: functions(dir, cfg.AllowFS), Variables: map[string]cty.Value{}}
+	calls := functions(dir, cfg.AllowFS)
+	bound(calls, &c.work)
+	ctx := &hcl.EvalContext{Functions: calls, Variables: map[string]cty.Value{}}
 	vars := &variables{collector: c, strict: cfg.Strict, byName: map[string]*variable{}}
 	ls := &locals{collector: c, attrs: hcl.Attributes{}}
 	var jobs hcl.Blocks

@@ -20,7 +20,7 @@ type reader struct {
 }
 
 // maxBlocks bounds how many blocks dynamic blocks may make of one job.
-const maxBlocks = 200000
+const maxBlocks = 50000
 
 // body reads the content of one block.
 func (r *reader) body(b *Block, body hcl.Body, ctx *hcl.EvalContext, at place) tree {
@@ -154,7 +154,7 @@ func (b *Block) names() []string {
 
 // attribute reads one attribute into t.
 func (r *reader) attribute(f *Field, a *hcl.Attribute, ctx *hcl.EvalContext, at place, t tree) {
-	v, diags := eval(a.Expr, ctx, r.sources)
+	v, diags := r.eval(a.Expr, ctx, r.sources)
 	r.hcl(diags, at)
 	if diags.HasErrors() {
 		return
@@ -232,7 +232,7 @@ func (r *reader) mapBlock(f *Field, body hcl.Body, ctx *hcl.EvalContext, at plac
 	out := map[string]any{}
 	for _, name := range attributeOrder(attrs) {
 		a := attrs[name]
-		v, diags := eval(a.Expr, ctx, r.sources)
+		v, diags := r.eval(a.Expr, ctx, r.sources)
 		r.hcl(diags, at)
 		if diags.HasErrors() || v.IsNull() {
 			continue
@@ -279,7 +279,7 @@ func (r *reader) free(body hcl.Body, ctx *hcl.EvalContext, at place) map[string]
 }
 
 func (r *reader) freeAttribute(name string, expr hcl.Expression, ctx *hcl.EvalContext, at place, out map[string]any) {
-	v, diags := eval(expr, ctx, r.sources)
+	v, diags := r.eval(expr, ctx, r.sources)
 	r.hcl(diags, at)
 	if !diags.HasErrors() && !v.IsNull() {
 		out[name] = plain(v)
@@ -355,7 +355,7 @@ func (r *reader) expand(blk *hcl.Block, ctx *hcl.EvalContext, at place,
 		}
 	}
 	each := content.Attributes["for_each"].Expr
-	v, diags := eval(each, ctx, r.sources)
+	v, diags := r.eval(each, ctx, r.sources)
 	r.hcl(diags, at)
 	if diags.HasErrors() {
 		return
@@ -384,7 +384,7 @@ func (r *reader) dynamicLabels(a *hcl.Attribute, ctx *hcl.EvalContext) ([]string
 	if a == nil {
 		return nil, nil
 	}
-	v, diags := eval(a.Expr, ctx, r.sources)
+	v, diags := r.eval(a.Expr, ctx, r.sources)
 	if diags.HasErrors() {
 		return nil, fmt.Errorf("%s", diags[0].Detail)
 	}

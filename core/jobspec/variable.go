@@ -74,7 +74,7 @@ func (vs *variables) declareBlock(blk *hcl.Block) {
 		}
 	}
 	if a := content.Attributes["default"]; a != nil {
-		val, diags := a.Expr.Value(nil)
+		val, diags := vs.work.value(a.Expr, nil)
 		vs.hcl(diags, at)
 		if diags.HasErrors() {
 			v.broken = true
@@ -83,7 +83,7 @@ func (vs *variables) declareBlock(blk *hcl.Block) {
 		}
 	}
 	if a := content.Attributes["description"]; a != nil {
-		val, diags := a.Expr.Value(nil)
+		val, diags := vs.work.value(a.Expr, nil)
 		if vs.hcl(diags, at); !diags.HasErrors() && (val.IsNull() || val.Type() != cty.String) {
 			vs.at(a.Expr.Range(), at, "description: expected a string, got %s", describe(val))
 		}
@@ -119,7 +119,7 @@ func (vs *variables) readValidation(v *variable, b *hcl.Block, at place) {
 		return
 	}
 	cond, msg := content.Attributes["condition"].Expr, content.Attributes["error_message"].Expr
-	text, diags := msg.Value(nil)
+	text, diags := vs.work.value(msg, nil)
 	vs.hcl(diags, at)
 	if diags.HasErrors() {
 		return
@@ -155,7 +155,7 @@ func (vs *variables) declareShort(blk *hcl.Block) {
 	vs.hcl(diags, place{"variables"})
 	for _, name := range attributeOrder(attrs) {
 		a := attrs[name]
-		val, diags := a.Expr.Value(nil)
+		val, diags := vs.work.value(a.Expr, nil)
 		vs.hcl(diags, place{"variables"})
 		if !diags.HasErrors() {
 			vs.declare(&variable{name: name, rng: a.NameRange, typ: val.Type(), value: val})
@@ -220,7 +220,7 @@ func (vs *variables) setText(v *variable, text, source string) {
 		fail("expected an expression of type %s: %s", typeexpr.TypeString(v.typ), reason(diags))
 		return
 	}
-	val, diags := expr.Value(nil)
+	val, diags := vs.work.value(expr, nil)
 	if diags.HasErrors() {
 		fail("expected an expression of type %s: %s", typeexpr.TypeString(v.typ), reason(diags))
 		return
@@ -277,7 +277,7 @@ func (vs *variables) setFile(f VarFile) {
 			vs.undeclared(a.NameRange, name, "the file")
 			continue
 		}
-		val, diags := a.Expr.Value(nil)
+		val, diags := vs.work.value(a.Expr, nil)
 		vs.hcl(diags, nil)
 		if diags.HasErrors() {
 			continue
@@ -316,7 +316,7 @@ func (vs *variables) validate(v *variable, val validation, functions map[string]
 	at := place{}.in("variable", v.name)
 	ctx := &hcl.EvalContext{Functions: functions, Variables: map[string]cty.Value{
 		"var": cty.ObjectVal(map[string]cty.Value{v.name: v.value})}}
-	ok, diags := val.condition.Value(ctx)
+	ok, diags := vs.work.value(val.condition, ctx)
 	vs.hcl(diags, at)
 	if diags.HasErrors() {
 		return
