@@ -122,3 +122,22 @@ func TestLastLines(t *testing.T) {
 		}
 	}
 }
+
+func TestTableCellsStayInTheirLine(t *testing.T) {
+	for name, tc := range map[string]struct{ in, want string }{
+		"plain":           {"web server", "web server"},
+		"letters of all":  {"größe 数", "größe 数"},
+		"two reasons":     {"plugin is shut down\ndial: refused\n", "plugin is shut down; dial: refused"},
+		"escape sequence": {"a\x1b[31mb", `a\x1b[31mb`},
+		"not text":        {"a\xffb", "a\uFFFDb"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var b bytes.Buffer
+			printTable(&b, []string{"Head", "Next"}, []string{tc.in, "x"})
+			lines := strings.Split(strings.TrimSpace(b.String()), "\n")
+			if len(lines) != 2 || strings.TrimSpace(strings.TrimSuffix(lines[1], "x")) != tc.want {
+				t.Errorf("got %q, want one line with %q", lines, tc.want)
+			}
+		})
+	}
+}

@@ -5,9 +5,11 @@ import (
 	"fmt"
 	"io"
 	"sort"
+	"strconv"
 	"strings"
 	"text/template"
 	"time"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/spf13/cobra"
@@ -60,11 +62,33 @@ func printJSON(w io.Writer, v any) error {
 	return err
 }
 
+// printable makes one line of a cell that the terminal shows as it is: names and reasons come from tasks and plugins,
+// which may put line ends and escape sequences into them.
+func printable(cell string) string {
+	var b strings.Builder
+	for _, line := range strings.FieldsFunc(cell, func(r rune) bool { return r == '\n' || r == '\r' }) {
+		if b.Len() > 0 {
+			b.WriteString("; ")
+		}
+		for _, r := range line {
+			if !unicode.IsPrint(r) {
+				q := strconv.QuoteRune(r)
+				b.WriteString(q[1 : len(q)-1])
+				continue
+			}
+			b.WriteRune(r)
+		}
+	}
+	return b.String()
+}
+
 // table prints rows with aligned columns; the first row is the head.
 func printTable(w io.Writer, rows ...[]string) {
 	var width []int
 	for _, r := range rows {
-		for i, cell := range r {
+		for i := range r {
+			r[i] = printable(r[i])
+			cell := r[i]
 			if i == len(width) {
 				width = append(width, 0)
 			}

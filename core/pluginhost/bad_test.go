@@ -81,12 +81,16 @@ func TestUntrustedDirectory(t *testing.T) {
 		t.Fatal(err)
 	}
 	h := r.start()
-	if p := h.Plugins(); len(p) != 0 {
-		t.Errorf("plugins %+v", p[0])
+	// Those who miss their plugin read why in the list of plugins.
+	if p := h.Plugins(); len(p) != 1 || p[0].File != r.config.PluginDir || p[0].State != "failed" || !strings.Contains(p[0].Reason, "written by everybody") {
+		t.Errorf("plugins %+v", p)
 	}
 	// Corrected while it runs.
 	if err := os.Chmod(r.config.PluginDir, 0o755); err != nil {
 		t.Fatal(err)
 	}
 	r.ready(h, "test")
+	if p := h.Plugins(); len(p) != 1 || p[0].Name != "test" {
+		t.Errorf("plugins %+v", p)
+	}
 }

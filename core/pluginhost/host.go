@@ -33,17 +33,18 @@ type Host struct {
 	nodeEvents chan *model.NodeEvent
 	reviewKick chan struct{}
 
-	mu        sync.Mutex
-	blocks    blocks
-	families  map[string]*family
-	claims    map[string]*family // by kind and name of the plugin
-	records   map[string]Record
-	recovered bool
-	scanned   bool // plugin_dir has been read once
-	dirError  string
-	snapshot  *Snapshot
-	update    chan struct{} // closed when snapshot changes
-	wake      chan struct{} // closed when anything changes
+	mu         sync.Mutex
+	blocks     blocks
+	families   map[string]*family
+	claims     map[string]*family // by kind and name of the plugin
+	records    map[string]Record
+	recovered  bool
+	scanned    bool   // plugin_dir has been read once
+	dirError   string // why plugin_dir cannot be used, since dirErrorAt
+	dirErrorAt time.Time
+	snapshot   *Snapshot
+	update     chan struct{} // closed when snapshot changes
+	wake       chan struct{} // closed when anything changes
 }
 
 // New checks the configuration and makes the host's directories. It starts nothing.

@@ -74,6 +74,10 @@ func (h *Host) changedLocked() {
 // picture draws a snapshot. The lock is held.
 func (h *Host) picture() *Snapshot {
 	s := &Snapshot{Drivers: map[string]*model.DriverInfo{}, Attributes: map[string]string{}, Schemas: map[string]Schema{}}
+	if h.dirError != "" { // where people look for the plugins that they miss
+		s.Plugins = append(s.Plugins, &model.PluginInfo{Name: "plugin_dir", File: h.config.PluginDir, State: string(lifecycle.Failed),
+			Reason: h.dirError, UpdatedAt: h.dirErrorAt.Unix()})
+	}
 	for _, file := range sortedKeys(h.families) {
 		f := h.families[file]
 		for _, g := range f.generations {

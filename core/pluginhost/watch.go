@@ -94,8 +94,13 @@ func (h *Host) noteDir(err error) {
 	}
 	h.mu.Lock()
 	before := h.dirError
-	h.dirError = text
+	if text != before {
+		h.dirError, h.dirErrorAt = text, time.Now()
+	}
 	h.mu.Unlock()
+	if text != before {
+		h.changed()
+	}
 	switch {
 	case text == before:
 	case err == nil:
