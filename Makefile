@@ -35,7 +35,8 @@ build: ## bin/drover and bin/plugins/*
 	CGO_ENABLED=0 $(GOBUILD) -o $(BIN)/examples/hello-web ./docs/examples/hello-web/main.go
 
 demo: build ## run the example jobs on a throw-away agent; Ctrl-C ends it
-	@cd e2e && GOWORK=off $(GO) run ./demo -bin ../$(BIN) -examples ../docs/examples
+	@cd e2e && GOWORK=off $(GO) build $(TAGS) -trimpath -o ../$(BIN)/examples/demo ./demo
+	@cd e2e && exec ../$(BIN)/examples/demo -bin ../$(BIN) -examples ../docs/examples
 
 deps: ## install the Debian packages that the tests need
 	@./.ci/deps
@@ -59,7 +60,7 @@ soak: build ## the same with full counts (hours)
 	cd e2e && GOWORK=off DROVER_TIER=soak $(GO) test -timeout 8h ./...
 
 bench: build ## the figures of docs/benchmarks.md
-	cd e2e && GOWORK=off $(GO) run ./bench -bin ../$(BIN) $(BENCHFLAGS)
+	cd e2e && GOWORK=off $(GO) run $(TAGS) -trimpath ./bench -bin ../$(BIN) $(BENCHFLAGS)
 
 lint: ## formatting and vet
 	@out=$$(gofmt -l $(MODULES) e2e docs); if [ -n "$$out" ]; then echo "not formatted (run gofmt -w):"; echo "$$out"; exit 1; fi

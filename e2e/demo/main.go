@@ -156,7 +156,7 @@ func (d *demo) start(ctx context.Context) error {
 		d.agent.Wait()
 		close(ended)
 	}()
-	return progress(ctx, "waiting for the agent and its plugins", 60*time.Second, func() (bool, error) {
+	err = progress(ctx, "waiting for the agent and its plugins", 60*time.Second, func() (bool, error) {
 		select {
 		case <-ended:
 			text, _ := os.ReadFile(log.Name())
@@ -170,6 +170,28 @@ func (d *demo) start(ctx context.Context) error {
 		resp.Body.Close()
 		return resp.StatusCode == http.StatusOK, nil
 	})
+	if err != nil {
+		return err
+	}
+	return d.haveDriver(ctx)
+}
+
+// haveDriver makes sure that the driver is there before jobs wait for it, and shows what is wrong if it is not.
+func (d *demo) haveDriver(ctx context.Context) error {
+	err := progress(ctx, "waiting for the "+d.driver+" driver", 20*time.Second, func() (bool, error) {
+		out, err := exec.CommandContext(ctx, d.drover, "-address", d.addr, "node", "status", "-self", "-json").Output()
+		var node struct {
+			Drivers map[string]struct{ Detected, Healthy bool }
+		}
+		if err != nil || json.Unmarshal(out, &node) != nil {
+			return false, nil
+		}
+		return node.Drivers[d.driver].Detected && node.Drivers[d.driver].Healthy, nil
+	})
+	if err != nil {
+		_ = d.command(ctx, "plugin", "list")
+	}
+	return err
 }
 
 // stop ends the agent, and with it (-dev) everything it runs.
