@@ -77,10 +77,10 @@ func (d *demo) run(ctx context.Context, once bool) error {
 	if err := d.configure(); err != nil {
 		return err
 	}
+	defer d.stop() // also when it starts and is then not as it should be, or Ctrl-C comes early
 	if err := d.start(ctx); err != nil {
 		return err
 	}
-	defer d.stop()
 	if err := d.tour(ctx); err != nil {
 		return err
 	}
@@ -196,6 +196,9 @@ func (d *demo) haveDriver(ctx context.Context) error {
 
 // stop ends the agent, and with it (-dev) everything it runs.
 func (d *demo) stop() {
+	if d.agent == nil || d.agent.Process == nil {
+		return
+	}
 	fmt.Println("\nStopping tasks and agent ...")
 	d.agent.Process.Signal(os.Interrupt)
 	deadline := time.Now().Add(60 * time.Second)
