@@ -97,6 +97,10 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusNotFound)
 		return
 	}
+	if fromForeignPage(r) {
+		http.Error(w, "refused: a web page of another origin may not change anything here", http.StatusForbidden)
+		return
+	}
 	cors(w, r)
 	rq, err := parseRequest(w, r, params)
 	if err != nil {
