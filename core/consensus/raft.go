@@ -133,6 +133,9 @@ func (r *Raft) openDisk(dir string) error {
 		return err
 	}
 	path := filepath.Join(dir, "raft.db")
+	if err := checkLog(path); err != nil {
+		return err
+	}
 	db, err := raftboltdb.New(raftboltdb.Options{
 		Path:        path,
 		BoltOptions: &bbolt.Options{Timeout: 2 * time.Second, NoFreelistSync: true, FreelistType: bbolt.FreelistMapType},
