@@ -298,6 +298,11 @@ func (s *stage) count() {
 func (s *stage) commit(res *Result) {
 	for _, u := range res.DeploymentUpdates {
 		if s.deploy != nil && s.deploy.ID == u.DeploymentID {
+			if u.Status == model.DeploymentSuccessful { // as the servers mark the version
+				stable := *s.versions[s.deploy.JobVersion]
+				stable.Stable = true
+				s.versions[s.deploy.JobVersion] = &stable
+			}
 			s.deploy.Status = u.Status
 		}
 	}
