@@ -111,7 +111,7 @@ func TestExec(t *testing.T) {
 	sizes := make(chan driver.TerminalSize, 1)
 	sizes <- driver.TerminalSize{Height: 33, Width: 77}
 	exit, err = r.driver.ExecTaskStreaming(t.Context(), &driver.ExecRequest{
-		TaskID: task.ID, Command: []string{"sh", "-c", "while [ \"$(stty size)\" != '33 77' ]; do sleep 0.02; done; stty size"}, TTY: true,
+		TaskID: task.ID, Command: []string{"sh", "-c", "while [ \"$(stty size 2>/dev/null)\" != '33 77' ]; do sleep 0.02; done; stty size"}, TTY: true,
 		Stdin: strings.NewReader(""), Stdout: &out, Stderr: &errs, Resize: sizes,
 	})
 	if err != nil || exit.ExitCode != 0 || out.String() != "33 77\r\n" {
