@@ -19,6 +19,7 @@ import (
 // Process is a process that belongs to an agent.
 type Process struct {
 	PID   int
+	PPID  int
 	Cmd   string
 	Alloc string // NOMAD_ALLOC_ID, for tasks
 	Task  string
@@ -62,7 +63,7 @@ func (a *Agent) Processes() []Process {
 		for _, m := range marks {
 			mine = mine || strings.Contains(text, m)
 		}
-		p := Process{PID: pid, Cmd: strings.ReplaceAll(strings.TrimRight(string(cmd), "\x00"), "\x00", " ")}
+		p := Process{PID: pid, PPID: parent(stat), Cmd: strings.ReplaceAll(strings.TrimRight(string(cmd), "\x00"), "\x00", " ")}
 		for _, kv := range strings.Split(string(env), "\x00") {
 			if v, ok := strings.CutPrefix(kv, "NOMAD_ALLOC_ID="); ok {
 				p.Alloc = v
@@ -80,6 +81,16 @@ func (a *Agent) Processes() []Process {
 		}
 	}
 	return out
+}
+
+// parent is the second field after the command's name.
+func parent(stat []byte) int {
+	fields := strings.Fields(string(stat[strings.LastIndexByte(string(stat), ')')+1:]))
+	if len(fields) < 2 {
+		return 0
+	}
+	pid, _ := strconv.Atoi(fields[1])
+	return pid
 }
 
 func zombie(stat []byte) bool {

@@ -44,11 +44,17 @@ job "numbered" {
   }
 }`
 
-// tasks reduces the processes to the shells: each shell's sleeps come and go.
+// shells reduces the processes to the tasks' own: each shell forks for every sleep, and until it has become the sleep
+// the child looks like the shell.
 func shells(a *harness.Agent) map[string]int {
+	procs := a.Processes()
+	alloc := map[int]string{}
+	for _, p := range procs {
+		alloc[p.PID] = p.Alloc
+	}
 	out := map[string]int{}
-	for _, p := range a.Processes() {
-		if p.Alloc != "" && strings.HasPrefix(p.Cmd, "/bin/sh") {
+	for _, p := range procs {
+		if p.Alloc != "" && strings.HasPrefix(p.Cmd, "/bin/sh") && alloc[p.PPID] != p.Alloc {
 			out[p.Alloc] = p.PID
 		}
 	}
