@@ -1,7 +1,6 @@
 package agent
 
 import (
-	"context"
 	"fmt"
 	"io"
 	"os"
@@ -29,28 +28,18 @@ func newLogger(c *config.Config, w io.Writer) (hclog.InterceptLogger, io.Closer,
 	}), closer, nil
 }
 
-// Monitor streams log lines of at least the given level until ctx ends or line fails. Lines that the receiver is too
-// slow for are dropped: a watcher must not slow the agent down.
-func (a *Agent) Monitor(ctx context.Context, level hclog.Level, json bool, line func([]byte) error) error {
-	lines := make(chan []byte, 1024)
+// Monitor hands out log lines of at least the given level from the moment it returns, until stop is called. Lines that
+// the receiver is too slow for are dropped: a watcher must not slow the agent down.
+func (a *Agent) Monitor(level hclog.Level, json bool) (lines <-chan []byte, stop func()) {
+	out := make(chan []byte, 1024)
 	sink := hclog.NewSinkAdapter(&hclog.LoggerOptions{Level: level, JSONFormat: json, Output: writerFunc(func(p []byte) {
 		select {
-		case lines <- append([]byte(nil), p...):
+		case out <- append([]byte(nil), p...):
 		default:
 		}
 	})})
 	a.logger.RegisterSink(sink)
-	defer a.logger.DeregisterSink(sink)
-	for {
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case l := <-lines:
-			if err := line(l); err != nil {
-				return err
-			}
-		}
-	}
+	return out, func() { a.logger.DeregisterSink(sink) }
 }
 
 type writerFunc func([]byte)

@@ -72,42 +72,25 @@ func (a *API) agentMonitor(rq *request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	ctx := rq.Context()
-	lines := make(chan *rpc.FSChunk, 512)
-	go func() {
-		defer close(lines)
-		a.Agent.Monitor(ctx, level, asJSON, func(line []byte) error {
-			select {
-			case lines <- &rpc.FSChunk{Data: append([]byte(nil), line...)}:
-				return nil
-			case <-ctx.Done():
-				return ctx.Err()
-			}
-		})
-	}()
-	next := func() (*rpc.FSChunk, error) {
-		select {
-		case c, ok := <-lines:
-			if !ok {
-				return nil, ctx.Err()
-			}
-			return c, nil
-		case <-ctx.Done():
-			return nil, ctx.Err()
-		}
-	}
+	lines, stop := a.Agent.Monitor(level, asJSON) // before the answer begins: whoever has it misses nothing
+	defer stop()
 	first := true
-	begin := func() (*rpc.FSChunk, error) { // answer at once: the first line may be a while
-		if first {
+	next := func() (*rpc.FSChunk, error) {
+		if first { // answer at once: the first line may be a while
 			first = false
 			return &rpc.FSChunk{}, nil
 		}
-		return next()
+		select {
+		case line := <-lines:
+			return &rpc.FSChunk{Data: line}, nil
+		case <-rq.Context().Done():
+			return nil, rq.Context().Err()
+		}
 	}
 	if plain {
-		return rq.plain(begin)
+		return rq.plain(next)
 	}
-	return rq.frames(begin)
+	return rq.frames(next)
 }
 
 func (a *API) agentProfile(rq *request) (any, error) {

@@ -34,8 +34,8 @@ type Agent interface {
 	Reload() error
 	// Metrics in the API's own form and in Prometheus' text form.
 	Metrics() http.Handler
-	// Monitor streams log lines at level until ctx ends.
-	Monitor(ctx context.Context, level hclog.Level, json bool, line func([]byte) error) error
+	// Monitor hands out log lines of at least level from the moment it returns, until stop is called.
+	Monitor(level hclog.Level, json bool) (lines <-chan []byte, stop func())
 }
 
 // PartHealth is one part of /v1/agent/health.
