@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/signal"
 	"strings"
+	"syscall"
 
 	"github.com/droverhq/drover/core/config"
 )
@@ -148,7 +149,7 @@ func run(ctx context.Context, f *flags, rest []string, version string, stdout, s
 	if err != nil {
 		return err
 	}
-	ctx, stop := signal.NotifyContext(ctx, stopSignals...)
+	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	hup := make(chan os.Signal, 1)
 	notifyReload(hup)

@@ -99,7 +99,7 @@ func (a *API) allocServices(rq *request) (any, error) {
 	})
 }
 
-// allocChecks answers an empty set: this release registers services without running their checks.
+// allocChecks answers an empty set: nodes run checks and act on them, but do not report single results yet.
 func (a *API) allocChecks(rq *request) (any, error) {
 	return a.read(rq, []state.Table{state.TableAllocs}, func(s *state.Snapshot) (any, error) {
 		if s.Alloc(rq.arg("id")) == nil {

@@ -27,11 +27,7 @@ func allocStatus(a *app) *cobra.Command {
 	c.Flags().BoolVar(&stats, "stats", false, "show use of resources in detail")
 	c.Flags().BoolVar(&verbose, "verbose", false, "full IDs and placement scores")
 	c.RunE = func(cmd *cobra.Command, args []string) error {
-		cl, err := a.api()
-		if err != nil {
-			return err
-		}
-		al, err := cl.alloc(cmd.Context(), args[0])
+		cl, al, err := a.allocNamed(cmd.Context(), args[0])
 		if err != nil {
 			return err
 		}
@@ -222,6 +218,14 @@ func (f *chosen) pickTask(al *model.Allocation, arg string) (string, error) {
 	return name, nil
 }
 
+// oneOrAll is the task named by flag or argument, "" (all of them) when none is.
+func (f *chosen) oneOrAll(al *model.Allocation, arg string) (string, error) {
+	if first(f.task, arg) == "" {
+		return "", nil
+	}
+	return f.pickTask(al, arg)
+}
+
 func arg(args []string, i int) string {
 	if i < len(args) {
 		return args[i]
@@ -237,19 +241,13 @@ func allocRestart(a *app) *cobra.Command {
 	c.Flags().BoolVar(&all, "all-tasks", false, "all tasks, prestart ones too")
 	c.Flags().BoolVar(&verbose, "verbose", false, "full IDs")
 	c.RunE = func(cmd *cobra.Command, args []string) error {
-		cl, err := a.api()
+		cl, al, err := a.allocNamed(cmd.Context(), args[0])
 		if err != nil {
 			return err
 		}
-		al, err := cl.alloc(cmd.Context(), args[0])
+		task, err := f.oneOrAll(al, arg(args, 1))
 		if err != nil {
 			return err
-		}
-		task := first(f.task, arg(args, 1))
-		if task != "" {
-			if task, err = f.pickTask(al, task); err != nil {
-				return err
-			}
 		}
 		return cl.put(cmd.Context(), "/v1/client/allocation/"+seg(al.ID)+"/restart", nil, map[string]any{"TaskName": task, "AllTasks": all}, nil)
 	}
@@ -265,19 +263,13 @@ func allocSignal(a *app) *cobra.Command {
 	c.Flags().StringVar(&signal, "s", "SIGKILL", "the signal")
 	c.Flags().BoolVar(&verbose, "verbose", false, "full IDs")
 	c.RunE = func(cmd *cobra.Command, args []string) error {
-		cl, err := a.api()
+		cl, al, err := a.allocNamed(cmd.Context(), args[0])
 		if err != nil {
 			return err
 		}
-		al, err := cl.alloc(cmd.Context(), args[0])
+		task, err := f.oneOrAll(al, arg(args, 1))
 		if err != nil {
 			return err
-		}
-		task := first(f.task, arg(args, 1))
-		if task != "" {
-			if task, err = f.pickTask(al, task); err != nil {
-				return err
-			}
 		}
 		return cl.put(cmd.Context(), "/v1/client/allocation/"+seg(al.ID)+"/signal", nil, map[string]any{"Task": task, "Signal": signal}, nil)
 	}
@@ -291,11 +283,7 @@ func allocStop(a *app) *cobra.Command {
 	w.add(c)
 	c.Flags().BoolVar(&noDelay, "no-shutdown-delay", false, "skip shutdown delays")
 	c.RunE = func(cmd *cobra.Command, args []string) error {
-		cl, err := a.api()
-		if err != nil {
-			return err
-		}
-		al, err := cl.alloc(cmd.Context(), args[0])
+		cl, al, err := a.allocNamed(cmd.Context(), args[0])
 		if err != nil {
 			return err
 		}
@@ -314,11 +302,7 @@ func allocChecks(a *app) *cobra.Command {
 	f := addFormat(c)
 	c.Flags().BoolVar(&verbose, "verbose", false, "full output")
 	c.RunE = func(cmd *cobra.Command, args []string) error {
-		cl, err := a.api()
-		if err != nil {
-			return err
-		}
-		al, err := cl.alloc(cmd.Context(), args[0])
+		cl, al, err := a.allocNamed(cmd.Context(), args[0])
 		if err != nil {
 			return err
 		}

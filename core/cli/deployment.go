@@ -83,11 +83,7 @@ func jobDeployments(a *app) *cobra.Command {
 	c.Flags().BoolVar(&all, "all", false, "those of purged jobs of that name too")
 	c.Flags().BoolVar(&verbose, "verbose", false, "full IDs")
 	c.RunE = func(cmd *cobra.Command, args []string) error {
-		cl, err := a.api()
-		if err != nil {
-			return err
-		}
-		j, err := cl.job(cmd.Context(), args[0])
+		cl, j, err := a.jobNamed(cmd.Context(), args[0])
 		if err != nil {
 			return err
 		}
@@ -201,11 +197,7 @@ func jobPromote(a *app) *cobra.Command {
 	w.add(c)
 	c.Flags().StringArrayVar(&groups, "group", nil, "only this group (repeatable)")
 	c.RunE = func(cmd *cobra.Command, args []string) error {
-		cl, err := a.api()
-		if err != nil {
-			return err
-		}
-		j, err := cl.job(cmd.Context(), args[0])
+		cl, j, err := a.jobNamed(cmd.Context(), args[0])
 		if err != nil {
 			return err
 		}

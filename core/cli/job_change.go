@@ -84,11 +84,7 @@ func jobStart(a *app) *cobra.Command {
 	c := &cobra.Command{Use: "start <job>", Short: "Start a stopped job again", Args: cobra.ExactArgs(1)}
 	w.add(c)
 	c.RunE = func(cmd *cobra.Command, args []string) error {
-		cl, err := a.api()
-		if err != nil {
-			return err
-		}
-		j, err := cl.job(cmd.Context(), args[0])
+		cl, j, err := a.jobNamed(cmd.Context(), args[0])
 		if err != nil {
 			return err
 		}
@@ -115,11 +111,7 @@ func jobInspect(a *app) *cobra.Command {
 	c.Flags().BoolVar(&asJSON, "json", true, "print the API's JSON")
 	c.Flags().StringVar(&f.template, "t", "", "print by a Go template over the API's object")
 	c.RunE = func(cmd *cobra.Command, args []string) error {
-		cl, err := a.api()
-		if err != nil {
-			return err
-		}
-		j, err := cl.job(cmd.Context(), args[0])
+		cl, j, err := a.jobNamed(cmd.Context(), args[0])
 		if err != nil {
 			return err
 		}
@@ -176,11 +168,7 @@ func jobHistory(a *app) *cobra.Command {
 	c.Flags().BoolVar(&full, "full", false, "print each version as JSON")
 	c.Flags().StringVar(&version, "version", "", "only this version")
 	c.RunE = func(cmd *cobra.Command, args []string) error {
-		cl, err := a.api()
-		if err != nil {
-			return err
-		}
-		j, err := cl.job(cmd.Context(), args[0])
+		cl, j, err := a.jobNamed(cmd.Context(), args[0])
 		if err != nil {
 			return err
 		}
@@ -218,11 +206,7 @@ func jobRevert(a *app) *cobra.Command {
 	c := &cobra.Command{Use: "revert <job> <version|tag>", Short: "Go back to an earlier version", Args: cobra.ExactArgs(2)}
 	w.add(c)
 	c.RunE = func(cmd *cobra.Command, args []string) error {
-		cl, err := a.api()
-		if err != nil {
-			return err
-		}
-		j, err := cl.job(cmd.Context(), args[0])
+		cl, j, err := a.jobNamed(cmd.Context(), args[0])
 		if err != nil {
 			return err
 		}
@@ -247,11 +231,7 @@ func jobEval(a *app) *cobra.Command {
 	w.add(c)
 	c.Flags().BoolVar(&force, "force-reschedule", false, "replace failed instances even if their policy says no")
 	c.RunE = func(cmd *cobra.Command, args []string) error {
-		cl, err := a.api()
-		if err != nil {
-			return err
-		}
-		j, err := cl.job(cmd.Context(), args[0])
+		cl, j, err := a.jobNamed(cmd.Context(), args[0])
 		if err != nil {
 			return err
 		}
@@ -277,11 +257,7 @@ func jobDispatch(a *app) *cobra.Command {
 	c.Flags().StringVar(&prefix, "id-prefix-template", "", "prefix of the new job's ID")
 	c.Flags().IntVar(&priority, "priority", 0, "priority of the new job")
 	c.RunE = func(cmd *cobra.Command, args []string) error {
-		cl, err := a.api()
-		if err != nil {
-			return err
-		}
-		j, err := cl.job(cmd.Context(), args[0])
+		cl, j, err := a.jobNamed(cmd.Context(), args[0])
 		if err != nil {
 			return err
 		}
@@ -318,11 +294,7 @@ func jobPeriodicForce(a *app) *cobra.Command {
 	c := &cobra.Command{Use: "force <job>", Short: "Launch a periodic job now", Args: cobra.ExactArgs(1)}
 	w.add(c)
 	c.RunE = func(cmd *cobra.Command, args []string) error {
-		cl, err := a.api()
-		if err != nil {
-			return err
-		}
-		j, err := cl.job(cmd.Context(), args[0])
+		cl, j, err := a.jobNamed(cmd.Context(), args[0])
 		if err != nil {
 			return err
 		}
@@ -342,11 +314,7 @@ func jobScale(a *app) *cobra.Command {
 	w.add(c)
 	c.Flags().Uint64Var(&checkIndex, "check-index", 0, "only if the job's modify index is this one")
 	c.RunE = func(cmd *cobra.Command, args []string) error {
-		cl, err := a.api()
-		if err != nil {
-			return err
-		}
-		j, err := cl.job(cmd.Context(), args[0])
+		cl, j, err := a.jobNamed(cmd.Context(), args[0])
 		if err != nil {
 			return err
 		}
@@ -385,11 +353,7 @@ func jobRestart(a *app) *cobra.Command {
 	c.Flags().BoolVar(&all, "all-tasks", false, "prestart tasks too")
 	c.Flags().BoolVar(&verbose, "verbose", false, "full IDs")
 	c.RunE = func(cmd *cobra.Command, args []string) error {
-		cl, err := a.api()
-		if err != nil {
-			return err
-		}
-		j, err := cl.job(cmd.Context(), args[0])
+		cl, j, err := a.jobNamed(cmd.Context(), args[0])
 		if err != nil {
 			return err
 		}
@@ -439,11 +403,7 @@ func jobAllocs(a *app) *cobra.Command {
 	c.Flags().BoolVar(&all, "all", false, "those of purged jobs of that name too")
 	c.Flags().BoolVar(&verbose, "verbose", false, "full IDs and more columns")
 	c.RunE = func(cmd *cobra.Command, args []string) error {
-		cl, err := a.api()
-		if err != nil {
-			return err
-		}
-		j, err := cl.job(cmd.Context(), args[0])
+		cl, j, err := a.jobNamed(cmd.Context(), args[0])
 		if err != nil {
 			return err
 		}

@@ -31,6 +31,26 @@ func (c *client) resolve(ctx context.Context, kind, what, prefix string) (string
 	}
 }
 
+// jobNamed is the job an argument names, and the client it was found with.
+func (a *app) jobNamed(ctx context.Context, id string) (*client, *model.Job, error) {
+	cl, err := a.api()
+	if err != nil {
+		return nil, nil, err
+	}
+	j, err := cl.job(ctx, id)
+	return cl, j, err
+}
+
+// allocNamed is the allocation an argument names, and the client it was found with.
+func (a *app) allocNamed(ctx context.Context, prefix string) (*client, *model.Allocation, error) {
+	cl, err := a.api()
+	if err != nil {
+		return nil, nil, err
+	}
+	al, err := cl.alloc(ctx, prefix)
+	return cl, al, err
+}
+
 func (c *client) alloc(ctx context.Context, prefix string) (*model.Allocation, error) {
 	id, err := c.resolve(ctx, "allocs", "allocation", prefix)
 	if err != nil {

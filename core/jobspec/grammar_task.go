@@ -15,7 +15,7 @@ func taskBlock() *Block {
 		block("consul", "Consul", yes, consulBlock(), "Consul cluster and namespace"),
 		blocks("secret", "Secrets", notYet, secretBlock(), "secret to fetch at start").labelled("Name"),
 		block("csi_plugin", "CSIPluginConfig", notYet, csiPluginBlock(), "the task is a storage plugin"),
-		block("dispatch_payload", "DispatchPayload", notYet, &Block{Name: "dispatch_payload", Fields: []Field{
+		block("dispatch_payload", "DispatchPayload", yes, &Block{Name: "dispatch_payload", Fields: []Field{
 			attr("file", "File", String, yes, nil, "file under local/ that receives the payload"),
 		}}, "where a dispatched payload goes"),
 		block("lifecycle", "Lifecycle", yes, &Block{Name: "lifecycle", Fields: []Field{
@@ -25,7 +25,7 @@ func taskBlock() *Block {
 		attr("leader", "Leader", Bool, yes, nil, "its end stops the group"),
 		attr("kind", "Kind", String, notYet, nil, "internal"),
 		blocks("scaling", "ScalingPolicies", notYet, scalingBlock(), "vertical scaling of cpu or mem").labelled("Type"),
-		blocks("action", "Actions", yes, &Block{Name: "action", Fields: []Field{
+		blocks("action", "Actions", notYet, &Block{Name: "action", Fields: []Field{
 			attr("", "Name", String, yes, nil, "name of the action"),
 			attr("command", "Command", String, yes, nil, "program"),
 			attr("args", "Args", Strings, yes, nil, "its arguments"),

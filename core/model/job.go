@@ -54,7 +54,7 @@ type Job struct {
 	ParameterizedJob         *Parameterized
 	Dispatched               bool
 	DispatchIdempotencyToken string
-	Payload                  []byte // base64 in JSON; snappy compressed in state
+	Payload                  []byte // base64 in JSON; 16 KiB at most
 	Meta                     map[string]string
 	ConsulNamespace          string
 	VaultNamespace           string

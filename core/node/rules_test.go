@@ -13,8 +13,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/golang/snappy"
-
 	"github.com/droverhq/drover/core/model"
 )
 
@@ -146,7 +144,7 @@ func TestDriverEvents(t *testing.T) {
 func TestDispatchPayload(t *testing.T) {
 	r := newRig(t)
 	a := alloc("a1", "batch", task("job", func(t *model.Task) { t.DispatchPayload = &model.DispatchPayload{File: "in/data.txt"} }))
-	a.Job.Payload = snappy.Encode(nil, []byte("hello"))
+	a.Job.Payload = []byte("hello")
 	r.ctl.run(a)
 	r.ctl.awaitStatus("a1", model.AllocClientRunning)
 	if b, err := os.ReadFile(filepath.Join(r.allocs, "a1/job/local/in/data.txt")); string(b) != "hello" {

@@ -37,12 +37,6 @@ job "lifecycle" {
         command = "/bin/sh"
         args    = ["-c", "trap 'echo bye; exit 0' INT TERM; while true; do date >> $NOMAD_ALLOC_DIR/data/state; sleep 1; done"]
       }
-
-      # Listed by GET /v1/job/lifecycle/actions; no command runs it yet.
-      action "lines" {
-        command = "/bin/sh"
-        args    = ["-c", "wc -l $NOMAD_ALLOC_DIR/data/state"]
-      }
     }
 
     task "announce" {

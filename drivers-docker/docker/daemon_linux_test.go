@@ -33,7 +33,7 @@ func TestMain(m *testing.M) {
 		d.times.leastStall = time.Millisecond
 		d.times.reconnect = 100 * time.Millisecond
 		d.times.pauseGrace = 0
-		plugin.Serve(Plugin(d))
+		plugin.Serve(Plugin(d, "0.1.0"))
 		os.Exit(0)
 	}
 	code := m.Run()

@@ -20,9 +20,6 @@ import (
 	"github.com/droverhq/drover/sdk/schema"
 )
 
-// Version is the driver's.
-const Version = "0.1.0"
-
 // Variables by which a host tells its plugins what the driver contract has no field for. All are optional.
 const (
 	// LogSocketVariable is the socket of the host's log collector.
@@ -116,10 +113,10 @@ func New(logger hclog.Logger) *Driver {
 }
 
 // Plugin makes the plugin to be served.
-func Plugin(d *Driver) plugin.Plugin {
+func Plugin(d *Driver, version string) plugin.Plugin {
 	return driver.New(driver.Info{
 		Name:         "docker",
-		Version:      Version,
+		Version:      version,
 		FSIsolation:  driver.FSImage,
 		NetworkModes: []driver.NetworkMode{driver.NetworkHost, driver.NetworkGroup, driver.NetworkTask},
 	}, d)

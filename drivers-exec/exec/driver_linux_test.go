@@ -163,7 +163,7 @@ func TestRefusals(t *testing.T) {
 	}{
 		"missing":            {map[string]any{"command": "/no/such/program"}, nil, "/no/such/program"},
 		"missing name":       {map[string]any{"command": "no-such-program"}, nil, "/usr/local/bin/no-such-program"},
-		"outside":            {map[string]any{"command": "/work/x"}, nil, "not found in the task's root"},
+		"outside":            {map[string]any{"command": "/elsewhere/x"}, nil, "not found in the task's root"},
 		"capability":         {map[string]any{"command": "/bin/true", "cap_add": []any{"sys_admin"}}, nil, "allow_caps"},
 		"unknown capability": {map[string]any{"command": "/bin/true", "cap_add": []any{"fly"}}, nil, "fly"},
 		"pid mode":           {map[string]any{"command": "/bin/true", "pid_mode": "shared"}, nil, "pid_mode"},

@@ -207,16 +207,6 @@ func FailedRestore(now time.Time, err error, waits bool) *model.TaskEvent {
 	return New(model.EventFailedRestore, now, text)
 }
 
-// HookMessage is a note of a step that went on.
-func HookMessage(now time.Time, message string) *model.TaskEvent {
-	return New(model.EventHookMessage, now, message)
-}
-
-// HookFailed is a step that failed without failing the task.
-func HookFailed(now time.Time, hook string, err error) *model.TaskEvent {
-	return New(model.EventHookFailed, now, hook+": "+err.Error())
-}
-
 func display(e *model.TaskEvent, text string) *model.TaskEvent {
 	e.DisplayMessage = text
 	return e

@@ -9,8 +9,6 @@ import (
 	"os"
 	"path/filepath"
 
-	"github.com/golang/snappy"
-
 	"github.com/droverhq/drover/core/model"
 	"github.com/droverhq/drover/core/node/event"
 	"github.com/droverhq/drover/core/node/restart"
@@ -198,10 +196,6 @@ func (r *Runner) writePayload(alloc *model.Allocation, task *model.Task) error {
 	if task.DispatchPayload == nil || task.DispatchPayload.File == "" || len(alloc.Job.Payload) == 0 || r.stored.PayloadSet {
 		return nil
 	}
-	payload, err := snappy.Decode(nil, alloc.Job.Payload)
-	if err != nil {
-		return fmt.Errorf("dispatch payload cannot be unpacked: %w", err)
-	}
 	root, err := os.OpenRoot(r.cfg.Dir.Local(task.Name))
 	if err != nil {
 		return fmt.Errorf("dispatch payload: %w", err)
@@ -213,7 +207,7 @@ func (r *Runner) writePayload(alloc *model.Allocation, task *model.Task) error {
 			return fmt.Errorf("dispatch payload: %w", err)
 		}
 	}
-	if err := root.WriteFile(file, payload, 0o777); err != nil {
+	if err := root.WriteFile(file, alloc.Job.Payload, 0o777); err != nil {
 		return fmt.Errorf("dispatch payload: %w", err)
 	}
 	r.stored.PayloadSet = true

@@ -6,4 +6,7 @@ import (
 	"github.com/droverhq/drover/sdk/plugin"
 )
 
-func main() { plugin.Serve(docker.Plugin(docker.New(plugin.NewLogger("docker")))) }
+// version is set by the linker.
+var version = "0.1.0"
+
+func main() { plugin.Serve(docker.Plugin(docker.New(plugin.NewLogger("docker")), version)) }
