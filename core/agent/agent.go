@@ -222,8 +222,13 @@ func (a *Agent) startNode(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("read the machine's processors: %w", err)
 	}
+	who, err := node.LoadIdentity(a.stateDir())
+	if err != nil {
+		return err
+	}
+	logSocket := filepath.Join(a.dirs.run, "logs.sock")
 	a.logs, err = tasklog.Ensure(ctx, tasklog.Config{
-		SocketPath: filepath.Join(a.dirs.run, "logs.sock"), StateDir: a.dirs.logs, Logger: a.logger.Named("logs"),
+		SocketPath: logSocket, StateDir: a.dirs.logs, Logger: a.logger.Named("logs"),
 	})
 	if err != nil {
 		return fmt.Errorf("start the log collector: %w", err)
@@ -233,7 +238,9 @@ func (a *Agent) startNode(ctx context.Context) error {
 		Node: sdkplugin.NodeConfig{
 			MinPort: uint32(c.Client.ClientMinPort), MaxPort: uint32(c.Client.ClientMaxPort), Topology: topology,
 		},
-		DevMode: c.DevMode, Options: c.Client.Options, Records: a.records(), Collector: a.logs,
+		// A region is one group of servers, which is what a cluster is to a runtime that several agents use.
+		NodeID: who.ID(), ClusterID: c.Region,
+		DevMode: c.DevMode, Options: c.Client.Options, Records: a.records(), Collector: a.logs, LogSocket: logSocket,
 		Version: a.version, Logger: a.logger,
 	})
 	if err != nil {
@@ -249,7 +256,7 @@ func (a *Agent) startNode(ctx context.Context) error {
 	}
 	a.node, err = node.New(node.Config{
 		Name: c.Name, Datacenter: c.Datacenter, Region: c.Region, Class: c.Client.NodeClass, Pool: c.Client.NodePool,
-		Meta: c.Client.Meta, Version: a.version, Dev: c.DevMode, StateDir: a.dirs.state, AllocDir: a.dirs.alloc,
+		Meta: c.Client.Meta, Version: a.version, Identity: who, Dev: c.DevMode, StateDir: a.dirs.state, AllocDir: a.dirs.alloc,
 		RunDir: a.dirs.run, PluginLogDir: filepath.Join(a.dirs.data, "plugin-logs"),
 		Servers: a.Servers(), HTTPAddr: c.AdvertiseHTTP(), NetworkInterface: c.Client.NetworkInterface,
 		CPUTotalCompute: int64(c.Client.CPUTotalCompute), MemoryTotalMB: int64(c.Client.MemoryTotalMB), DiskTotalMB: int64(c.Client.DiskTotalMB),
@@ -268,6 +275,14 @@ func (a *Agent) startNode(ctx context.Context) error {
 		return fmt.Errorf("node: %w", err)
 	}
 	return nil
+}
+
+// stateDir is where the node keeps who it is; nowhere with -dev.
+func (a *Agent) stateDir() string {
+	if a.config.DevMode {
+		return ""
+	}
+	return a.dirs.state
 }
 
 // stopNode ends the node. Tasks run on, unless the agent is -dev: then they end and nothing is left.

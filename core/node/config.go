@@ -26,6 +26,8 @@ type Config struct {
 	Meta                                  map[string]string
 	Version                               string // Drover's own
 
+	Identity Identity // the zero value is read from StateDir
+
 	Dev          bool   // nothing is kept, loopback is the node's network
 	StateDir     string // client state; not used with Dev
 	AllocDir     string // allocations' directories, absolute

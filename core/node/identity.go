@@ -11,31 +11,35 @@ import (
 	"strings"
 )
 
-// identity is who the node is to the servers, for as long as its state directory lives.
-type identity struct {
+// Identity is who the node is to the servers, for as long as its state directory lives.
+type Identity struct {
 	id     string
 	secret string // proves that a call comes from this node
 }
 
+// ID is the node's, a UUID. It is no secret.
+func (i Identity) ID() string { return i.id }
+
 var uuidForm = regexp.MustCompile(`^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$`)
 
-// loadIdentity reads the node's ids, making them the first time. dir "" makes ids that end with the process.
-func loadIdentity(dir string) (identity, error) {
+// LoadIdentity reads the node's ids from its state directory, making them the first time. dir "" makes ids that end with
+// the process.
+func LoadIdentity(dir string) (Identity, error) {
 	if dir == "" {
-		return identity{newUUID(), newUUID()}, nil
+		return Identity{newUUID(), newUUID()}, nil
 	}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return identity{}, fmt.Errorf("make client state directory: %w", err)
+		return Identity{}, fmt.Errorf("make client state directory: %w", err)
 	}
 	id, err := loadID(filepath.Join(dir, "client-id"))
 	if err != nil {
-		return identity{}, err
+		return Identity{}, err
 	}
 	secret, err := loadID(filepath.Join(dir, "secret-id"))
 	if err != nil {
-		return identity{}, err
+		return Identity{}, err
 	}
-	return identity{id, secret}, nil
+	return Identity{id, secret}, nil
 }
 
 func loadID(path string) (string, error) {

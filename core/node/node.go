@@ -33,7 +33,7 @@ const removals = 4
 type Node struct {
 	cfg    Config
 	logger hclog.Logger
-	who    identity
+	who    Identity
 	mine   bool // alloc_dir is this node's alone
 	store  *statedb.Store
 	found  *fingerprint.Result
@@ -79,8 +79,10 @@ func New(cfg Config) (*Node, error) {
 	if cfg.Dev {
 		stateDir = ""
 	}
-	if n.who, err = loadIdentity(stateDir); err != nil {
-		return nil, err
+	if n.who = cfg.Identity; n.who == (Identity{}) {
+		if n.who, err = LoadIdentity(stateDir); err != nil {
+			return nil, err
+		}
 	}
 	if n.mine, err = claimAllocDir(cfg.AllocDir, n.who.id); err != nil {
 		return nil, err

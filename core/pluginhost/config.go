@@ -42,14 +42,16 @@ type Config struct {
 
 	// Node is what plugins are told about the machine. Without a topology a plain one is made up, because plugins
 	// dereference it unchecked.
-	Node    plugin.NodeConfig
-	DevMode bool              // a hint for plugins on our SDK
-	Version string            // the agent's
-	Options map[string]string // driver.allowlist, driver.denylist
-	Environ []string          // nil = this process'; secrets are taken out before plugins see it
+	Node              plugin.NodeConfig
+	NodeID, ClusterID string            // for what plugins mark as theirs; may be empty
+	DevMode           bool              // a hint for plugins on our SDK
+	Version           string            // the agent's
+	Options           map[string]string // driver.allowlist, driver.denylist
+	Environ           []string          // nil = this process'; secrets are taken out before plugins see it
 
 	Records   RecordStore // nil = a file <DataDir>/client/plugins.json
 	Collector Collector   // nil: plugins' stderr goes straight to a file that is not rotated
+	LogSocket string      // the collector's, for plugins that append to tasks' logs; empty: they write into FIFOs
 	Limits    Limits
 	Logger    hclog.Logger
 }

@@ -355,7 +355,8 @@ func TestNoSecretsInAPluginsEnvironment(t *testing.T) {
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			r := newRoom(t)
-			r.config.Environ = environ
+			r.config.Environ = append(environ, "DROVER_NODE_ID=another's")
+			r.config.LogSocket, r.config.NodeID, r.config.ClusterID = "/l.sock", "n1", "c1"
 			r.config.Blocks = []Block{{Name: "test", EnvAllow: tt.allow}}
 			r.plugin("test")
 			h := r.start()
@@ -363,6 +364,11 @@ func TestNoSecretsInAPluginsEnvironment(t *testing.T) {
 			env := h.Drivers()["test"].Attributes["driver.test.env"]
 			if strings.Contains(env, "topsecret") || strings.Contains(env, tt.hasNot) || !strings.Contains(env, tt.has) {
 				t.Errorf("environment:\n%s", env)
+			}
+			for _, told := range []string{"DROVER_LOG_SOCKET=/l.sock", "DROVER_NODE_ID=n1", "DROVER_CLUSTER_ID=c1"} {
+				if !strings.Contains(env+"\n", told+"\n") {
+					t.Errorf("no %s in\n%s", told, env)
+				}
 			}
 			if !strings.Contains(env, "TMPDIR="+r.config.RunDir) || !strings.Contains(env+"\n", "DROVER_RUN_DIR="+r.config.RunDir+"\n") || !strings.Contains(env, "PATH=") {
 				t.Errorf("environment:\n%s", env)

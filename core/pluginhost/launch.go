@@ -175,10 +175,25 @@ func (g *generation) collectStdout(ctx context.Context, fifo string) bool {
 // with its other generations. TMPDIR goes with the generation.
 const runDirVariable = "DROVER_RUN_DIR"
 
+// Variables that tell a plugin where it is. The log collector is for runtimes that keep output themselves: their plugin
+// hands it on with a cursor. Node and cluster are for marking what a plugin makes outside of the agent's directories, so
+// that another agent on the same runtime leaves it alone.
+const (
+	logSocketVariable = "DROVER_LOG_SOCKET"
+	nodeVariable      = "DROVER_NODE_ID"
+	clusterVariable   = "DROVER_CLUSTER_ID"
+)
+
 // environ is the plugin's environment: what it may inherit, its private directory, and what makes it a plugin.
 func (g *generation) environ(block Block) []string {
 	env := pluginEnviron(g.family.host.config.Environ, block.EnvAllow)
-	env = append(env, "TMPDIR="+g.runDir(), "PLUGIN_UNIX_SOCKET_DIR="+g.runDir(), runDirVariable+"="+g.family.host.config.RunDir)
+	c := g.family.host.config
+	env = append(env, "TMPDIR="+g.runDir(), "PLUGIN_UNIX_SOCKET_DIR="+g.runDir(), runDirVariable+"="+c.RunDir)
+	for _, v := range []struct{ name, value string }{{logSocketVariable, c.LogSocket}, {nodeVariable, c.NodeID}, {clusterVariable, c.ClusterID}} {
+		if v.value != "" {
+			env = append(env, v.name+"="+v.value)
+		}
+	}
 	return append(env, host.HandshakeEnv()...)
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"time"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -52,12 +53,23 @@ func callError(ctx context.Context, method string, err error) error {
 	if !ok {
 		return &CallError{Method: method, Code: codes.Unknown, Message: err.Error(), class: plainClass(err)}
 	}
+	if deadlineAtPlugin(ctx, st) {
+		st = status.New(codes.DeadlineExceeded, context.DeadlineExceeded.Error())
+	}
 	e := &CallError{Method: method, Code: st.Code(), Message: st.Message()}
 	e.class = classOf(ctx, st)
 	if errors.Is(e.class, ErrPluginDown) {
 		e.Message = downMessage(e.Message)
 	}
 	return e
+}
+
+// deadlineAtPlugin reports whether a call was ended by its deadline on the plugin's side: its gRPC library knows the
+// deadline too, and may cancel the stream a moment before our own clock does.
+func deadlineAtPlugin(ctx context.Context, st *status.Status) bool {
+	const moment = 100 * time.Millisecond
+	deadline, ok := ctx.Deadline()
+	return ok && st.Code() == codes.Canceled && !errors.Is(ctx.Err(), context.Canceled) && time.Until(deadline) < moment
 }
 
 // downMessage says first that the plugin is down and then how that was noticed, unless it was by what Dial refuses.

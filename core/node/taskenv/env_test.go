@@ -112,12 +112,15 @@ func TestReplace(t *testing.T) {
 }
 
 func TestHostEnv(t *testing.T) {
-	env := []string{"PATH=/bin", "NOMAD_TOKEN=x", "DROVER_TOKEN=x", "VAULT_TOKEN=x", "EMPTY=", "=C:=odd", "AWS_SECRET_ACCESS_KEY=x"}
+	env := []string{"PATH=/bin", "NOMAD_TOKEN=x", "DROVER_TOKEN=x", "VAULT_TOKEN=x", "EMPTY=", "=C:=odd", "AWS_SECRET_ACCESS_KEY=x", "GITHUB_TOKEN=x", "db_password=x", "NOTIFY_SOCKET=x"}
 	got := HostEnv(env, "")
 	if len(got) != 2 || got["PATH"] != "/bin" {
 		t.Errorf("default list: %v", got)
 	}
-	if got := HostEnv(env, "PATH, EMPTY"); got["NOMAD_TOKEN"] != "x" || got["PATH"] != "" || len(got) != 4 {
+	if got := HostEnv(env, "*_TOKEN"); got["NOMAD_TOKEN"] != "" || got["db_password"] != "x" {
+		t.Errorf("own list of patterns: %v", got)
+	}
+	if got := HostEnv(env, "PATH, EMPTY"); got["NOMAD_TOKEN"] != "x" || got["PATH"] != "" || len(got) != 7 {
 		t.Errorf("own list: %v", got)
 	}
 }
