@@ -116,23 +116,6 @@ type NodeNetworkAddress struct {
 	Gateway       string
 }
 
-// NodeDevice is a group of equal devices.
-type NodeDevice struct {
-	Vendor     string
-	Type       string
-	Name       string
-	Instances  []*NodeDeviceInstance
-	Attributes map[string]string
-}
-
-// NodeDeviceInstance is one device.
-type NodeDeviceInstance struct {
-	ID                string
-	Healthy           bool
-	HealthDescription string
-	Locality          string
-}
-
 // NodeReservedResources is kept for the machine itself.
 type NodeReservedResources struct {
 	Cpu      NodeReservedCPU

@@ -38,6 +38,11 @@ func (f *family) runDir() string {
 	return filepath.Join(f.host.config.RunDir, "p", hex.EncodeToString(sum[:4]))
 }
 
+// generationDir is the private directory of a generation's sockets.
+func (f *family) generationDir(number uint64) string {
+	return filepath.Join(f.runDir(), fmt.Sprint(number))
+}
+
 func (f *family) logPrefix() string    { return f.file + ".stderr" }
 func (f *family) stderrFIFO() string   { return filepath.Join(f.runDir(), "err") }
 func (f *family) stderrStream() string { return "plugin/" + f.file + "/stderr" }

@@ -6,7 +6,9 @@ import (
 
 	"github.com/hashicorp/go-hclog"
 
+	"github.com/droverhq/drover/core/model"
 	"github.com/droverhq/drover/core/pluginhost/lifecycle"
+	"github.com/droverhq/drover/sdk/device"
 	"github.com/droverhq/drover/sdk/driver"
 )
 
@@ -36,6 +38,8 @@ type generation struct {
 	last        *session // the latest there was, for what is still shown of it
 	fingerprint *driver.Fingerprint
 	attributes  map[string]string
+	devices     []*model.NodeDevice // as last listed; replaced, never changed
+	deviceStats []device.GroupStats // latest sample
 	tasks       map[string]struct{}
 	conflict    bool // refused because another file reports the same name
 
@@ -113,7 +117,7 @@ func (g *generation) letGo() {
 		return
 	}
 	h := g.family.host
-	if !h.endPlugins.Load() {
+	if !h.endPlugins.Load() && s.outlivesAgent() {
 		s.release()
 		return
 	}
@@ -122,6 +126,9 @@ func (g *generation) letGo() {
 	}
 	h.forget(g)
 }
+
+// retired reports whether nothing is left of it. The lock is held.
+func (g *generation) retired() bool { return g.machine.State == lifecycle.Retired }
 
 // post tells the goroutine that something happened. It must not be called with the host's lock held.
 func (g *generation) post(e lifecycle.Event) { g.postFrom(g.ctx, nil, e) }

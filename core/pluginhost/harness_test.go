@@ -25,6 +25,9 @@ func TestMain(m *testing.M) {
 	case "plugin":
 		servePlugin()
 		os.Exit(0)
+	case "device":
+		serveDevices()
+		os.Exit(0)
 	case "collector":
 		os.Exit(tasklog.Main(context.Background(), os.Args[1:]))
 	case "agent":
@@ -127,6 +130,12 @@ func (r *room) write(name, text string, mode os.FileMode) string {
 func (r *room) plugin(file string, settings ...string) string {
 	r.t.Helper()
 	return r.script(file, fmt.Sprintf("export T_ROLE=plugin T_SCRIPT=$0 %s\nexec %s \"$@\"", strings.Join(settings, " "), os.Args[0]))
+}
+
+// devices puts a device plugin into plugin_dir that lists what is in the file list.
+func (r *room) devices(file, list string, settings ...string) {
+	r.t.Helper()
+	r.script(file, fmt.Sprintf("export T_ROLE=device T_LIST=%s %s\nexec %s \"$@\"", list, strings.Join(settings, " "), os.Args[0]))
 }
 
 // start runs a host until the test or stop ends it; its plugins end with the test.

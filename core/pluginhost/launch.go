@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"strings"
 	"syscall"
 	"time"
@@ -199,7 +198,7 @@ func (g *generation) environ(block Block) []string {
 
 // runDir is the private directory of the generation's sockets.
 func (g *generation) runDir() string {
-	return filepath.Join(g.family.runDir(), fmt.Sprint(g.number))
+	return g.family.generationDir(g.number)
 }
 
 // withWords adds what the plugin itself said to an error.

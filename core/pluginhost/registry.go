@@ -1,12 +1,14 @@
 package pluginhost
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 
 	"github.com/droverhq/drover/core/pluginhost/lifecycle"
+	"github.com/droverhq/drover/core/pluginhost/process"
 	"github.com/droverhq/drover/sdk/plugin"
 )
 
@@ -17,6 +19,10 @@ func (h *Host) restore(records map[string]Record) {
 	for _, key := range sortedKeys(records) {
 		rec := records[key]
 		if rec.File == "" || rec.File != filepath.Base(rec.File) || rec.Generation == 0 {
+			continue
+		}
+		if rec.Type == plugin.TypeDevice.String() {
+			h.endLeftover(rec)
 			continue
 		}
 		f := h.familyOf(rec.File)
@@ -35,6 +41,21 @@ func (h *Host) restore(records map[string]Record) {
 	h.mu.Unlock()
 	for _, g := range all {
 		h.begin(g)
+	}
+}
+
+// endLeftover ends a process of an earlier agent that is not taken up again: it is launched anew.
+func (h *Host) endLeftover(rec Record) {
+	p, err := process.Find(rec.Process)
+	if err == nil {
+		err = p.Kill()
+	}
+	if err != nil && !errors.Is(err, process.ErrGone) {
+		h.log.Warn("plugin of an earlier agent is not ended", "plugin", rec.Name, "pid", rec.Process.PID, "error", err)
+		return
+	}
+	if err := os.RemoveAll(h.familyOf(rec.File).generationDir(rec.Generation)); err != nil {
+		h.log.Warn("plugin's socket directory is not removed", "plugin", rec.Name, "error", err)
 	}
 }
 
@@ -84,7 +105,7 @@ func claim(kind, name string) string { return kind + "/" + name }
 func (h *Host) admit(g *generation, info plugin.Info) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if err := h.listed(info.Name); err != nil {
+	if err := h.listed(info.Name); err != nil && info.Type == plugin.TypeDriver {
 		return err
 	}
 	key := claim(info.Type.String(), info.Name)

@@ -8,17 +8,22 @@ import (
 	"github.com/hashicorp/go-hclog"
 
 	"github.com/droverhq/drover/core/tasklog"
+	"github.com/droverhq/drover/sdk/plugin"
 )
 
 // report tells the operator of a step in a plugin's life: one line in the log, one event on the node.
 func (h *Host) report(g *generation, text string) {
 	h.mu.Lock()
-	name := g.name
+	name, kind := g.name, g.kind
 	h.mu.Unlock()
 	details := map[string]string{"file": g.family.file, "generation": fmt.Sprint(g.number)}
 	subsystem, subject := "Plugin", "Plugin "+g.family.file
-	if name != "" {
+	switch {
+	case name == "":
+	case kind == plugin.TypeDriver.String():
 		details["driver_name"], subsystem, subject = name, "Driver", "Driver "+name
+	default:
+		details["plugin_name"], subject = name, "Plugin "+name
 	}
 	g.log.Info("plugin "+text, "name", name)
 	h.emit(nodeEvent(subsystem, subject+" "+text, details))

@@ -81,6 +81,10 @@ func (s *session) release() {
 	s.loops.Wait()
 }
 
+// outlivesAgent reports whether the next agent takes the process up again. A device plugin holds nothing for a task, and
+// those that others wrote count on a fresh start.
+func (s *session) outlivesAgent() bool { return s.info.Type != plugin.TypeDevice }
+
 // end ends the process in good order: the driver is told, then the process is asked, then it is killed.
 func (s *session) end(ctx context.Context, grace time.Duration) error {
 	s.cancel()
@@ -134,6 +138,9 @@ func (g *generation) establish(ctx context.Context, c *connection, block Block) 
 			return nil, err
 		}
 	}
+	if s.info.Type != plugin.TypeDriver {
+		return s, nil
+	}
 	if err := g.askDriver(ctx, s); err != nil {
 		return nil, err
 	}
@@ -165,10 +172,8 @@ func checkInfo(info plugin.Info) (apiVersion string, err error) {
 		return "", final("it reports no name")
 	case len(info.Name) > maxName || strings.ContainsAny(info.Name, "/\\ \t\r\n\x00"):
 		return "", final("it reports the name %.60q; names have at most %d characters, no space and no slash", info.Name, maxName)
-	case info.Type == plugin.TypeDevice:
-		return "", final("it is a device plugin; this release runs task drivers only")
-	case info.Type != plugin.TypeDriver:
-		return "", final("it reports plugin type %d, want a task driver (%d)", info.Type, plugin.TypeDriver)
+	case info.Type != plugin.TypeDriver && info.Type != plugin.TypeDevice:
+		return "", final("it reports plugin type %d, want a task driver (%d) or a device plugin (%d)", info.Type, plugin.TypeDriver, plugin.TypeDevice)
 	}
 	if _, err := version.NewVersion(info.Version); err != nil {
 		return "", final("it reports the version %.60q, which is none (want one such as 1.2.3)", info.Version)

@@ -9,12 +9,15 @@ import (
 
 	"github.com/droverhq/drover/core/model"
 	"github.com/droverhq/drover/core/pluginhost/lifecycle"
+	"github.com/droverhq/drover/sdk/plugin"
 )
 
 // Snapshot is what there is at one moment. It must not be changed.
 type Snapshot struct {
 	// Drivers by name, those that were not detected or are down included.
 	Drivers map[string]*model.DriverInfo
+	// Devices in the order of vendor, type and name. Those of a plugin that is down are there and unhealthy.
+	Devices []*model.NodeDevice
 	// Plugins is every file of plugin_dir and every generation, in the order of file and generation.
 	Plugins []*model.PluginInfo
 	// Attributes are the node's: driver.<name> = 1 for what was detected, the drivers' own, and
@@ -89,7 +92,12 @@ func (h *Host) picture() *Snapshot {
 				Reason: f.refusal, UpdatedAt: f.refusedAt.Unix()})
 		}
 		if g := f.shown(); g != nil && g.last != nil && h.claims[claim(g.last.info.Type.String(), g.name)] == f {
-			h.addDriver(s, g)
+			switch g.last.info.Type {
+			case plugin.TypeDriver:
+				h.addDriver(s, g)
+			case plugin.TypeDevice:
+				h.addDevices(s, g)
+			}
 		}
 	}
 	return s
@@ -142,6 +150,9 @@ func (g *generation) pluginInfo() *model.PluginInfo {
 	if s := g.session; s != nil {
 		info.PID, info.StartedAt = s.proc.ID().PID, s.started.Unix()
 	}
+	if why := g.overruled(); why != "" && info.Reason == "" {
+		info.Reason = why
+	}
 	if !m.RetryAt.IsZero() && m.State == lifecycle.Failed {
 		info.Reason = fmt.Sprintf("%s (next attempt at %s)", m.Reason, m.RetryAt.UTC().Format(time.RFC3339))
 	}
@@ -150,7 +161,7 @@ func (g *generation) pluginInfo() *model.PluginInfo {
 
 func (g *generation) addSchema(all map[string]Schema) {
 	s := g.last
-	if s == nil {
+	if s == nil || s.schema == nil {
 		return
 	}
 	if _, known := all[s.schemaDigest]; known {

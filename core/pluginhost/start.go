@@ -58,7 +58,7 @@ func (g *generation) giveUpStart() {
 // by its record.
 func (g *generation) abandon(s *session) {
 	s.release()
-	if g.stopping() {
+	if g.stopping() && s.outlivesAgent() {
 		return
 	}
 	if err := s.destroy(); err != nil {

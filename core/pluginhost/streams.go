@@ -9,6 +9,7 @@ import (
 	"github.com/droverhq/drover/core/pluginhost/lifecycle"
 	"github.com/droverhq/drover/sdk/driver"
 	"github.com/droverhq/drover/sdk/host"
+	"github.com/droverhq/drover/sdk/plugin"
 )
 
 // What a plugin may send us, at most. Beyond that it is slowed down (its stream is not read) or cut.
@@ -27,8 +28,14 @@ const (
 func (g *generation) watch(s *session) {
 	ctx, cancel := context.WithCancel(context.Background())
 	s.cancel = cancel
-	s.loops.Go(func() { g.fingerprints(ctx, s) })
-	s.loops.Go(func() { g.taskEvents(ctx, s) })
+	switch s.info.Type {
+	case plugin.TypeDriver:
+		s.loops.Go(func() { g.fingerprints(ctx, s) })
+		s.loops.Go(func() { g.taskEvents(ctx, s) })
+	case plugin.TypeDevice:
+		s.loops.Go(func() { g.deviceLists(ctx, s) })
+		s.loops.Go(func() { g.deviceSamples(ctx, s) })
+	}
 	s.loops.Go(func() { g.ping(ctx, s) })
 }
 

@@ -1,6 +1,7 @@
 package feasible
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/droverhq/drover/core/model"
@@ -44,6 +45,18 @@ func (a deviceAsk) matches(d *model.NodeDevice) bool {
 		}
 	}
 	return true
+}
+
+// unique tells whether the request names what nodes of one class need not have in common.
+func (a deviceAsk) unique() bool {
+	for _, c := range a.constraints {
+		for _, side := range []string{c.LTarget, c.RTarget} {
+			if side == "${device.ids}" || strings.HasPrefix(side, "${device.attr.unique.") {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // affinity is how far a group of devices meets the request's wishes, -1..1.
@@ -112,8 +125,11 @@ func deviceSide(d *model.NodeDevice, text string) side {
 		return side{}
 	}
 	v, ok := d.Attributes[key]
-	return side{v, ok}
+	return side{v.Text(), ok}
 }
+
+// uniqueDevices tells whether the answer of hasDevices depends on the node and not on its class alone.
+func (a *Ask) uniqueDevices() bool { return slices.ContainsFunc(a.devices, deviceAsk.unique) }
 
 // hasDevices tells whether a node has devices of every kind that is asked for, whoever uses them.
 func hasDevices(n *model.Node, asks []deviceAsk) bool {

@@ -31,6 +31,7 @@ type Rules struct {
 	unknownDriver        bool     // no node has one of the drivers
 	classJob, classGroup []Verdict
 	distinct             []*distinct
+	uniqueDevices        bool // the device requests name unique properties
 	escaped              bool
 }
 
@@ -65,7 +66,8 @@ func NewRules(d *fleet.Draft, job *model.Job, g *model.TaskGroup, oversubscripti
 	for _, v := range g.Volumes {
 		r.volumes = append(r.volumes, v)
 	}
-	r.escaped = len(r.jobNode)+len(r.groupNode) > 0 || r.network.unique()
+	r.uniqueDevices = r.Ask.uniqueDevices()
+	r.escaped = len(r.jobNode)+len(r.groupNode) > 0 || r.network.unique() || r.uniqueDevices
 	return r
 }
 
@@ -253,6 +255,9 @@ func (r *Rules) ofGroup(nodes *fleet.Nodes, i uint32) Verdict {
 	if v := r.first(r.groupNode, nodes.Node[i]); v != OK {
 		return v
 	}
+	if r.uniqueDevices && !hasDevices(nodes.Node[i], r.Ask.devices) {
+		return MissingDevices
+	}
 	if r.network.unique() {
 		return r.refusal(r.network.refuses(nodes.Node[i]))
 	}
@@ -263,7 +268,7 @@ func (r *Rules) askClass(n *model.Node) Verdict {
 	if v := r.first(r.groupClass, n); v != OK {
 		return v
 	}
-	if !hasDevices(n, r.Ask.devices) {
+	if !r.uniqueDevices && !hasDevices(n, r.Ask.devices) {
 		return MissingDevices
 	}
 	if r.network.unique() {

@@ -26,7 +26,7 @@ func ruleNode(id string) *model.Node {
 				{Alias: "default", Address: "10.0.0.1", ReservedPorts: "22,8000-8010"},
 			}}},
 			Devices: []*model.NodeDevice{{
-				Vendor: "acme", Type: "gpu", Name: "m1", Attributes: map[string]string{"memory": "2GiB"},
+				Vendor: "acme", Type: "gpu", Name: "m1", Attributes: map[string]*model.DeviceAttribute{"memory": {Int: new(int64(2)), Unit: "GiB"}},
 				Instances: []*model.NodeDeviceInstance{{ID: "g0", Healthy: true}, {ID: "g1", Healthy: true}, {ID: "g2"}},
 			}},
 		},

@@ -39,7 +39,11 @@ func ComputedClass(n *model.Node) string {
 	if r := n.NodeResources; r != nil {
 		for _, d := range r.Devices {
 			write("device", d.Vendor, d.Type, d.Name)
-			pairs(d.Attributes)
+			attributes := make(map[string]string, len(d.Attributes))
+			for k, v := range d.Attributes {
+				attributes[k] = v.Text()
+			}
+			pairs(attributes)
 		}
 		for _, name := range offeredNetworks(r) {
 			write("network", name)
