@@ -15,7 +15,7 @@ var releaseVersion = regexp.MustCompile(`^v?(\d+\.\d+\.\d+)$`)
 
 func pluginNew(a *app) *cobra.Command {
 	var dir, module string
-	c := &cobra.Command{Use: "new <driver|device> <name>", Short: "Write the beginnings of a plugin", Args: cobra.ExactArgs(2),
+	c := &cobra.Command{Use: "new <driver|device|network> <name>", Short: "Write the beginnings of a plugin", Args: cobra.ExactArgs(2),
 		Long: "Writes a Go module that compiles, with a test that passes and a README that says how to go on."}
 	c.Flags().StringVar(&dir, "dir", "", "where to write it; default: the binary's name")
 	c.Flags().StringVar(&module, "module", "", "module path; default: the binary's name")

@@ -58,9 +58,13 @@ func checkAPIVersion(ctx context.Context, s *session) error {
 	if len(s.info.APIVersions) == 0 {
 		return errors.New("it lists no version of the contract")
 	}
-	want := strings.TrimPrefix(plugin.APIVersion, "v")
+	spoken := plugin.APIVersion
+	if s.info.Type == plugin.TypeNetwork {
+		spoken = plugin.NetworkAPIVersion
+	}
+	want := strings.TrimPrefix(spoken, "v")
 	if !slices.ContainsFunc(s.info.APIVersions, func(v string) bool { return strings.TrimPrefix(v, "v") == want }) {
-		return fmt.Errorf("it lists %s, hosts speak %s", strings.Join(s.info.APIVersions, ", "), plugin.APIVersion)
+		return fmt.Errorf("it lists %s, hosts speak %s", strings.Join(s.info.APIVersions, ", "), spoken)
 	}
 	return nil
 }

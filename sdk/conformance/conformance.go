@@ -43,6 +43,11 @@ type Config struct {
 	Signal       string
 	SignalStdout string
 
+	// NetworkMode is the mode that is tried out with a network plugin; empty = the first one that it offers. NetworkSettings
+	// are what an agent would pass on.
+	NetworkMode     string
+	NetworkSettings map[string]string
+
 	// Timeout bounds one check; 0 = 60 s. Give more to drivers whose starts take long.
 	Timeout time.Duration
 	// Skip leaves out checks by name. The value is the reason, which the report shows.

@@ -34,6 +34,8 @@ func TestGoodDriver(t *testing.T) {
 
 func TestGoodDevice(t *testing.T) { conformance.Run(t, config(t, "device")) }
 
+func TestGoodNetwork(t *testing.T) { conformance.Run(t, config(t, "network")) }
+
 // TestFaults shows that every fault is found by the check that is about it.
 func TestFaults(t *testing.T) {
 	faults := map[string]string{

@@ -16,11 +16,12 @@ import (
 
 	"github.com/droverhq/drover/sdk/device"
 	"github.com/droverhq/drover/sdk/driver"
+	"github.com/droverhq/drover/sdk/network"
 	"github.com/droverhq/drover/sdk/plugin"
 	driverv1 "github.com/droverhq/drover/sdk/proto/driver/v1"
 )
 
-// faultVariable makes the test binary a plugin: "none" is a good driver, "device" a good device plugin, and everything
+// faultVariable makes the test binary a plugin: "none" is a good driver, "device" a good device plugin, "network" a good network plugin, and everything
 // else a driver with that fault.
 const faultVariable = "CONFORMANCE_FAULT"
 
@@ -28,6 +29,8 @@ func TestMain(m *testing.M) {
 	switch fault := os.Getenv(faultVariable); fault {
 	case "":
 		os.Exit(m.Run())
+	case "network":
+		plugin.Serve(network.New(network.Info{Name: "paper", Version: "0.1.0"}, &paper{}))
 	case "device":
 		plugin.Serve(device.New(device.Info{Name: "clock", Version: "0.1.0"}, clock{}))
 	default:

