@@ -64,14 +64,14 @@ func taskBasics() []Field {
 func resourcesBlock() *Block {
 	return &Block{Name: "resources", Fields: []Field{
 		attr("cpu", "CPU", Int, yes, nil, "MHz; 100 unless cores is set"),
-		attr("cores", "Cores", Int, notYet, nil, "whole cores for this task alone"),
+		attr("cores", "Cores", Int, yes, nil, "whole cores for this task alone"),
 		attr("memory", "MemoryMB", Int, yes, int64(300), "MB"),
 		attr("memory_max", "MemoryMaxMB", Int, yes, nil, "MB the task may use when memory is free; -1 is no limit"),
 		attr("secrets", "SecretsMB", Int, notYet, nil, "MB for the secrets directory"),
 		attr("disk", "DiskMB", Int, yes, nil, "refused: ephemeral_disk"),
 		attr("iops", "IOPS", Int, yes, nil, "deprecated, without effect"),
 		blocks("network", "Networks", notYet, networkBlock(), "deprecated: the group's network"),
-		blocks("device", "Devices", notYet, &Block{Name: "device", Fields: []Field{
+		blocks("device", "Devices", yes, &Block{Name: "device", Fields: []Field{
 			attr("", "Name", String, yes, nil, "type, vendor/type or vendor/type/name"),
 			attr("count", "Count", Int, yes, int64(1), "instances").within(0, 1<<31),
 			blocks("constraint", "Constraints", yes, constraintBlock(), "what a device must offer"),

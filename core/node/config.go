@@ -18,6 +18,7 @@ import (
 	"github.com/droverhq/drover/core/node/fingerprint"
 	"github.com/droverhq/drover/core/node/taskrunner"
 	"github.com/droverhq/drover/core/rpc"
+	"github.com/droverhq/drover/sdk/device"
 )
 
 // Config is what a node has to be told.
@@ -78,6 +79,9 @@ type GC struct {
 // PluginHost is the node's view of package pluginhost.
 type PluginHost interface {
 	taskrunner.Drivers
+	taskrunner.Devices
+	// DeviceStats are the latest samples of all device plugins.
+	DeviceStats() []device.GroupStats
 	// Settled returns when every plugin found at the start is usable or has failed.
 	Settled(ctx context.Context) error
 	// Plugins is how plugins are now; changed is closed at the next change.
@@ -93,6 +97,7 @@ type PluginHost interface {
 // Plugins is what a node says of its plugins.
 type Plugins struct {
 	Drivers    map[string]*model.DriverInfo
+	Devices    []*model.NodeDevice
 	Plugins    []*model.PluginInfo
 	Attributes map[string]string
 	Schemas    []rpc.DriverSchema

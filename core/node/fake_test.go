@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -13,6 +15,7 @@ import (
 	"github.com/droverhq/drover/core/model"
 	"github.com/droverhq/drover/core/node/taskrunner"
 	"github.com/droverhq/drover/core/tasklog"
+	"github.com/droverhq/drover/sdk/device"
 	"github.com/droverhq/drover/sdk/driver"
 	"github.com/droverhq/drover/sdk/host"
 	"github.com/droverhq/drover/sdk/schema"
@@ -37,6 +40,9 @@ type world struct {
 	healthy    bool
 	refused    int // calls while down
 	stopErrs   int // how many StopTask calls fail
+
+	devices     []*model.NodeDevice // replaced, never changed
+	deviceCalls []string
 }
 
 type fakeTask struct {
@@ -152,9 +158,71 @@ func (w *world) Plugins() (*Plugins, <-chan struct{}) {
 	defer w.mu.Unlock()
 	return &Plugins{
 		Drivers:    map[string]*model.DriverInfo{"fake": {Detected: true, Healthy: w.healthy, UpdateTime: time.Now()}},
+		Devices:    w.devices,
 		Plugins:    []*model.PluginInfo{{Name: "fake", Type: "driver", State: "ready", TaskCount: len(w.tasks)}},
 		Attributes: map[string]string{"driver.fake": "1"},
 	}, w.changed
+}
+
+func (w *world) ReserveDevices(_ context.Context, d *model.AllocatedDevice) (*device.Reservation, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	var have []string
+	for _, n := range w.devices {
+		for _, i := range n.Instances {
+			if n.ID() == d.ID() && i.Healthy {
+				have = append(have, i.ID)
+			}
+		}
+	}
+	res := &device.Reservation{Env: map[string]string{"DEVICES": strings.Join(d.DeviceIDs, ",")}}
+	for _, id := range d.DeviceIDs {
+		if !slices.Contains(have, id) {
+			return nil, fmt.Errorf("%w: no %s", taskrunner.ErrNoDevice, id)
+		}
+		res.Devices = append(res.Devices, device.Node{TaskPath: "/dev/" + id, HostPath: "/dev/" + id, Permissions: "rw"})
+	}
+	w.deviceCalls = append(w.deviceCalls, "reserve "+strings.Join(d.DeviceIDs, ","))
+	return res, nil
+}
+
+func (w *world) ReleaseDevices(_ context.Context, d *model.AllocatedDevice) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.deviceCalls = append(w.deviceCalls, "release "+strings.Join(d.DeviceIDs, ","))
+	return nil
+}
+
+func (w *world) DevicesChanged() <-chan struct{} {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.changed
+}
+
+func (w *world) DeviceStats() []device.GroupStats {
+	used := int64(42)
+	return []device.GroupStats{{Vendor: "acme", Type: "gpu", Name: "m1", Instances: map[string]device.Stats{
+		"g0": {Summary: device.Stat{Int: &used}}, "g1": {Summary: device.Stat{Int: &used}},
+	}}}
+}
+
+// list replaces the devices of the machine; those whose id begins with "!" are broken.
+func (w *world) list(ids ...string) {
+	d := &model.NodeDevice{Vendor: "acme", Type: "gpu", Name: "m1"}
+	for _, id := range ids {
+		i := &model.NodeDeviceInstance{ID: strings.TrimPrefix(id, "!"), Healthy: id[0] != '!'}
+		if !i.Healthy {
+			i.HealthDescription = "too hot"
+		}
+		d.Instances = append(d.Instances, i)
+	}
+	w.mu.Lock()
+	w.devices = nil
+	if len(ids) > 0 {
+		w.devices = []*model.NodeDevice{d}
+	}
+	w.mu.Unlock()
+	w.notify()
 }
 
 // say sends a driver's event about a task.
@@ -172,8 +240,13 @@ func (w *world) set(fn func(*world)) {
 }
 
 func (w *world) setHealthy(ok bool) {
+	w.set(func(w *world) { w.healthy = ok })
+	w.notify()
+}
+
+// notify wakes those who watch the plugins.
+func (w *world) notify() {
 	w.mu.Lock()
-	w.healthy = ok
 	old := w.changed
 	w.changed = make(chan struct{})
 	w.mu.Unlock()

@@ -152,7 +152,7 @@ func (n *Node) sharedByRunners() *allocrunner.Node {
 	}
 	return &allocrunner.Node{
 		Node: &taskrunner.Node{
-			Info: n.self.shown, Region: n.cfg.Region, Drivers: n.cfg.Plugins, Logs: n.cfg.Logs, Store: n.store, Cgroups: n.groups,
+			Info: n.self.shown, Region: n.cfg.Region, Drivers: n.cfg.Plugins, Devices: n.cfg.Plugins, Logs: n.cfg.Logs, Store: n.store, Cgroups: n.groups,
 			HostEnv:      taskenv.HostEnv(os.Environ(), n.cfg.Options["env.denylist"]),
 			CgroupParent: n.cfg.CgroupParent, MaxKillTimeout: n.cfg.MaxKillTimeout,
 			UsableCompute:  n.found.Resources.Cpu.CpuShares - n.cfg.Reserved.CPU,

@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"slices"
 	"sync"
 
@@ -15,6 +16,7 @@ import (
 	"github.com/droverhq/drover/core/node/taskrunner"
 	"github.com/droverhq/drover/core/pluginhost"
 	"github.com/droverhq/drover/core/rpc"
+	"github.com/droverhq/drover/sdk/device"
 	"github.com/droverhq/drover/sdk/driver"
 	"github.com/droverhq/drover/sdk/schema"
 )
@@ -51,6 +53,26 @@ func (r *realHost) DriverOf(ctx context.Context, name string, generation uint64)
 	return d, nil
 }
 
+// DevicesChanged is closed when plugins offer other devices, or the same in another state.
+func (r *realHost) DevicesChanged() <-chan struct{} {
+	_, changed := r.Watch()
+	return changed
+}
+
+// ReserveDevices makes errors that may go away by themselves known as such.
+func (r *realHost) ReserveDevices(ctx context.Context, d *model.AllocatedDevice) (*device.Reservation, error) {
+	res, err := r.Host.ReserveDevices(ctx, d)
+	if errors.Is(err, pluginhost.ErrNoDevice) || errors.Is(err, pluginhost.ErrPluginDown) {
+		return nil, noDevice{err}
+	}
+	return res, err
+}
+
+type noDevice struct{ error }
+
+func (e noDevice) Unwrap() error      { return e.error }
+func (noDevice) Is(target error) bool { return target == taskrunner.ErrNoDevice }
+
 func (r *realHost) Subscribe(allocID, task string) (<-chan driver.TaskEvent, func()) {
 	return r.Host.Subscribe(allocID, task)
 }
@@ -62,7 +84,8 @@ func (r *realHost) Logs(ctx context.Context, name string, follow bool, fn func(l
 // Plugins names schemas by the digest of their wire form, as the servers do.
 func (r *realHost) Plugins() (*Plugins, <-chan struct{}) {
 	s, changed := r.Watch()
-	p := &Plugins{Drivers: make(map[string]*model.DriverInfo, len(s.Drivers)), Plugins: s.Plugins, Attributes: s.Attributes}
+	p := &Plugins{Drivers: make(map[string]*model.DriverInfo, len(s.Drivers)), Devices: s.Devices, Plugins: s.Plugins,
+		Attributes: s.Attributes}
 	byDigest := r.wire(s.Schemas)
 	for _, sc := range byDigest {
 		p.Schemas = append(p.Schemas, sc)

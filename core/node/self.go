@@ -71,6 +71,15 @@ func (s *self) watch(ctx context.Context) {
 // refresh looks at the plugins again and has the node registered if that made a difference.
 func (s *self) refresh() (changed <-chan struct{}) {
 	plugins, changed := s.n.cfg.Plugins.Plugins()
+	before := s.replace(plugins)
+	if before != nil && len(before.NodeResources.Devices) > 0 {
+		s.n.tellOfDevices(before.NodeResources.Devices, plugins.Devices)
+	}
+	return changed
+}
+
+// replace puts the node together anew and returns what it was.
+func (s *self) replace(plugins *Plugins) (was *model.Node) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	next := s.build(plugins)
@@ -79,7 +88,7 @@ func (s *self) refresh() (changed <-chan struct{}) {
 	if before != nil && !reflect.DeepEqual(essence(before), essence(next)) {
 		poke(s.changed)
 	}
-	return changed
+	return before
 }
 
 // build puts the node together. Called with the lock held.
@@ -92,6 +101,7 @@ func (s *self) build(p *Plugins) *model.Node {
 	attributes := maps.Clone(found.Attributes)
 	maps.Copy(attributes, p.Attributes)
 	resources := found.Resources
+	resources.Devices = p.Devices
 	resources.MinDynamicPort, resources.MaxDynamicPort = cfg.MinDynamicPort, cfg.MaxDynamicPort
 	reserved := found.Reserved
 	return &model.Node{

@@ -24,7 +24,13 @@ func (n *Node) serve(r *rpc.Registry) {
 	rpc.AllocExec.Handle(r, n.allocExec)
 	rpc.AllocGC.Handle(r, n.allocGC)
 	rpc.NodeGC.Handle(r, n.nodeGC)
-	rpc.NodeStats.Handle(r, func(ctx context.Context, _ *rpc.Empty) (*rpc.HostStats, error) { return meter.Measure(ctx) })
+	rpc.NodeStats.Handle(r, func(ctx context.Context, _ *rpc.Empty) (*rpc.HostStats, error) {
+		s, err := meter.Measure(ctx)
+		if err == nil {
+			s.DeviceStats = deviceStats(n.cfg.Plugins.DeviceStats(), nil)
+		}
+		return s, err
+	})
 	rpc.FSList.Handle(r, n.fsList)
 	rpc.FSStat.Handle(r, n.fsStat)
 	rpc.FSRead.Handle(r, n.fsRead)

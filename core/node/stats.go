@@ -20,7 +20,7 @@ func (n *Node) allocStats(ctx context.Context, q *rpc.AllocStatsRequest) (*rpc.A
 	if err != nil {
 		return nil, err
 	}
-	tasks := r.Tasks()
+	tasks, alloc := r.Tasks(), r.Alloc()
 	if q.Task != "" {
 		t := tasks[q.Task]
 		if t == nil {
@@ -28,6 +28,7 @@ func (n *Node) allocStats(ctx context.Context, q *rpc.AllocStatsRequest) (*rpc.A
 		}
 		tasks = map[string]*taskrunner.Runner{q.Task: t}
 	}
+	devices := n.cfg.Plugins.DeviceStats()
 	ctx, cancel := context.WithTimeout(ctx, sampleWait)
 	defer cancel()
 	resp := &rpc.AllocStatsResponse{ResourceUsage: emptyUsage(), Tasks: map[string]*rpc.TaskUsage{}, Timestamp: time.Now().UnixNano()}
@@ -44,6 +45,7 @@ func (n *Node) allocStats(ctx context.Context, q *rpc.AllocStatsRequest) (*rpc.A
 				return
 			}
 			usage := taskUsage(sample)
+			usage.ResourceUsage.DeviceStats = deviceStats(devices, heldBy(alloc, name))
 			mu.Lock()
 			defer mu.Unlock()
 			resp.Tasks[name] = usage
@@ -55,7 +57,7 @@ func (n *Node) allocStats(ctx context.Context, q *rpc.AllocStatsRequest) (*rpc.A
 }
 
 func emptyUsage() *rpc.ResourceUsage {
-	return &rpc.ResourceUsage{MemoryStats: &rpc.MemoryStats{}, CpuStats: &rpc.CpuStats{}, DeviceStats: []any{}}
+	return &rpc.ResourceUsage{MemoryStats: &rpc.MemoryStats{}, CpuStats: &rpc.CpuStats{}, DeviceStats: []*rpc.DeviceGroupStats{}}
 }
 
 func taskUsage(s *driver.TaskStats) *rpc.TaskUsage {
@@ -72,7 +74,7 @@ func taskUsage(s *driver.TaskStats) *rpc.TaskUsage {
 
 func resourceUsage(u driver.ResourceUsage) *rpc.ResourceUsage {
 	out := &rpc.ResourceUsage{
-		DeviceStats: []any{},
+		DeviceStats: []*rpc.DeviceGroupStats{},
 		MemoryStats: &rpc.MemoryStats{
 			RSS: u.Memory.RSS, Cache: u.Memory.Cache, Swap: u.Memory.Swap, Usage: u.Memory.Usage, MaxUsage: u.Memory.MaxUsage,
 			KernelUsage: u.Memory.KernelUsage, KernelMaxUsage: u.Memory.KernelMaxUsage, Measured: []string{},
@@ -110,6 +112,7 @@ func addUsage(sum, u *rpc.ResourceUsage) {
 	c.ThrottledPeriods += uc.ThrottledPeriods
 	c.ThrottledTime += uc.ThrottledTime
 	c.Measured = union(c.Measured, uc.Measured)
+	sum.DeviceStats = append(sum.DeviceStats, u.DeviceStats...)
 }
 
 func union(a, b []string) []string {

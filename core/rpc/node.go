@@ -137,7 +137,7 @@ type TaskUsage struct {
 type ResourceUsage struct {
 	MemoryStats *MemoryStats
 	CpuStats    *CpuStats
-	DeviceStats []any
+	DeviceStats []*DeviceGroupStats
 }
 
 // MemoryStats are bytes; Measured names the fields that were measured.
@@ -291,7 +291,7 @@ type HostStats struct {
 	CPU              []*HostCPUStats
 	DiskStats        []*HostDiskStats
 	AllocDirStats    *HostDiskStats
-	DeviceStats      []any
+	DeviceStats      []*DeviceGroupStats
 	Uptime           uint64
 	CPUTicksConsumed float64
 	Timestamp        int64

@@ -41,6 +41,11 @@ func Driver(at time.Time, message string, details map[string]string) *model.Task
 	return e
 }
 
+// Device says something of a device that the task holds or waits for.
+func Device(now time.Time, message string) *model.TaskEvent {
+	return New(model.EventHookMessage, now, message)
+}
+
 // DriverFailure: the driver could not start the task.
 func DriverFailure(now time.Time, err error) *model.TaskEvent {
 	e := display(New(model.EventDriverFailure, now, ""), err.Error())

@@ -35,7 +35,7 @@ func New(allocDir string, totalMHz int64) *Meter {
 
 // Measure takes one sample.
 func (m *Meter) Measure(ctx context.Context) (*rpc.HostStats, error) {
-	out := &rpc.HostStats{Timestamp: time.Now().UnixNano(), DeviceStats: []any{}}
+	out := &rpc.HostStats{Timestamp: time.Now().UnixNano(), DeviceStats: []*rpc.DeviceGroupStats{}}
 	v, err := mem.VirtualMemoryWithContext(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("measure memory: %w", err)

@@ -5,6 +5,7 @@ package taskrunner
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 
@@ -14,6 +15,7 @@ import (
 	"github.com/droverhq/drover/core/node/allocdir"
 	"github.com/droverhq/drover/core/node/statedb"
 	"github.com/droverhq/drover/core/tasklog"
+	"github.com/droverhq/drover/sdk/device"
 	"github.com/droverhq/drover/sdk/driver"
 	"github.com/droverhq/drover/sdk/host"
 	"github.com/droverhq/drover/sdk/schema"
@@ -46,6 +48,19 @@ type Drivers interface {
 	Subscribe(allocID, task string) (events <-chan driver.TaskEvent, cancel func())
 }
 
+// ErrNoDevice: no plugin offers the device now, or it is unhealthy. That may change: see Devices.DevicesChanged.
+var ErrNoDevice = errors.New("device is not available")
+
+// Devices makes devices usable in tasks.
+type Devices interface {
+	// ReserveDevices says what a task needs to use the devices. It may be repeated.
+	ReserveDevices(ctx context.Context, d *model.AllocatedDevice) (*device.Reservation, error)
+	// ReleaseDevices says that a task no longer uses them.
+	ReleaseDevices(ctx context.Context, d *model.AllocatedDevice) error
+	// DevicesChanged is closed when another answer of ReserveDevices is to be expected.
+	DevicesChanged() <-chan struct{}
+}
+
 // Logs collects what tasks print.
 type Logs interface {
 	OpenStream(ctx context.Context, s tasklog.Stream) error
@@ -72,7 +87,9 @@ type Node struct {
 	Info           func() *model.Node // as registered; not to be changed
 	Region         string
 	Drivers        Drivers
-	Logs           Logs // nil: output is not collected
+	Devices        Devices
+	DeviceWait     time.Duration // how long a task that starts waits for its devices; 0 = 10 s
+	Logs           Logs          // nil: output is not collected
 	Store          *statedb.Store
 	Cgroups        Cgroups
 	HostEnv        map[string]string

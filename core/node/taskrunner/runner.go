@@ -35,6 +35,8 @@ type Runner struct {
 	ended    chan struct{} // closed when Run has returned
 	looking  bool          // counted in Restoring
 
+	fromBefore bool // client state had it and it has not run under this agent yet
+
 	mu     sync.Mutex
 	alloc  *model.Allocation
 	task   *model.Task
@@ -82,7 +84,7 @@ func New(cfg Config) *Runner {
 	if cfg.Stored != nil {
 		r.stored = *cfg.Stored
 		r.stored.Handle = nil
-		r.looking = true
+		r.looking, r.fromBefore = true, true
 		cfg.Restoring.Add(1)
 	}
 	if r.state == nil {
@@ -203,6 +205,7 @@ func (r *Runner) Run(ctx context.Context) {
 			}
 		}
 		if inst != nil {
+			r.fromBefore = false
 			var ended bool
 			if cause, ended = r.supervise(ctx, inst); !ended {
 				return
@@ -305,6 +308,7 @@ func (r *Runner) finish(ctx context.Context, failed bool) {
 	closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeLogsWait)
 	r.closeLogs(closing)
 	cancel()
+	r.releaseDevices(context.WithoutCancel(ctx))
 	r.change(func(s *model.TaskState) {
 		s.State = model.TaskDead
 		s.Failed = s.Failed || failed

@@ -171,7 +171,11 @@ func (r *Runner) prepare(ctx context.Context, drv Driver, alloc *model.Allocatio
 	if err != nil {
 		return nil, &stepError{errSetup, err, true}
 	}
-	env := r.environment(alloc, task, caps.FSIsolation)
+	devices, err := r.reserveDevices(ctx, alloc, task.Name)
+	if err != nil {
+		return nil, err
+	}
+	env := r.environment(alloc, task, caps.FSIsolation, devices.Env)
 	config, err := drv.EncodeTaskConfig(task.Config, variables(env))
 	if err != nil {
 		if gone(drv, err) {
@@ -186,6 +190,7 @@ func (r *Runner) prepare(ctx context.Context, drv Driver, alloc *model.Allocatio
 	}
 	tc := r.taskConfig(alloc, task, env)
 	tc.DriverConfig = config
+	useDevices(tc, devices)
 	tc.StdoutPath, tc.StderrPath = stdout, stderr
 	tc.Resources.Linux.CpusetCgroup = cgroup
 	return tc, nil
@@ -214,10 +219,11 @@ func (r *Runner) writePayload(alloc *model.Allocation, task *model.Task) error {
 	return root.Chmod(file, 0o777)
 }
 
-func (r *Runner) environment(alloc *model.Allocation, task *model.Task, isolation driver.FSIsolation) *taskenv.Env {
+func (r *Runner) environment(alloc *model.Allocation, task *model.Task, isolation driver.FSIsolation, extra map[string]string) *taskenv.Env {
 	in := taskenv.Input{
 		Node: r.cfg.Info(), Region: r.cfg.Region, Alloc: alloc, Job: alloc.Job, Task: task,
 		Dirs: r.dirsFor(task.Name, isolation), CgroupParent: r.cfg.CgroupParent, Network: alloc.NetworkStatus,
+		Extra: extra,
 	}
 	if isolation != driver.FSImage {
 		in.HostEnv = r.cfg.HostEnv
