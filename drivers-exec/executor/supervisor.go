@@ -126,19 +126,52 @@ func (l *link) connect(ctx context.Context) (*keeper.Client, error) {
 // build. It is tried once, when this process meets the keeper: two generations
 // of a plugin that live side by side would otherwise upgrade it in turns.
 func (l *link) upgrade(ctx context.Context, c *keeper.Client) (*keeper.Client, error) {
-	if len(l.command) > 0 {
+	if len(l.command) > 0 || !l.askUpgrade(ctx, c) {
 		return c, nil
 	}
+	return keeper.Connect(ctx, l.dir, l.command, l.ended)
+}
+
+// askUpgrade reports whether the keeper became this program, which ends the
+// connection.
+func (l *link) askUpgrade(ctx context.Context, c *keeper.Client) bool {
 	self, err := os.Executable()
 	if err != nil || sameProgram(self, c.Keeper().PID) {
-		return c, nil
+		return false
 	}
-	if err := c.Upgrade(ctx, self); err != nil {
+	err = c.Upgrade(ctx, self)
+	switch {
+	case err == nil:
+		l.log.Info("upgraded keeper in place", "keeper", c.Keeper().PID, "program", self)
+	case errors.Is(err, keeper.ErrInUse):
+		time.AfterFunc(upgradeAgain, l.upgradeLater)
+	default:
 		l.log.Warn("keeper goes on with its present program", "keeper", c.Keeper().PID, "error", err)
-		return c, nil
 	}
-	l.log.Info("upgraded keeper in place", "keeper", c.Keeper().PID, "program", self)
-	return keeper.Connect(ctx, l.dir, l.command, l.ended)
+	return err == nil
+}
+
+// upgradeAgain is when a keeper that was in use is asked again.
+const upgradeAgain = time.Minute
+
+// upgradeLater upgrades a keeper that could not be when it was met. If that
+// works the connection ends, and follow makes another one.
+func (l *link) upgradeLater() {
+	l.connecting.Lock()
+	defer l.connecting.Unlock()
+	l.mu.Lock()
+	c := l.client
+	l.mu.Unlock()
+	select {
+	case <-l.closed:
+		return
+	case <-c.Done():
+		return // another keeper; or another process of the driver upgraded it
+	default:
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), cleanupWithin)
+	defer cancel()
+	l.askUpgrade(ctx, c)
 }
 
 // follow waits for a connection's end and, while tasks are followed, makes

@@ -36,6 +36,7 @@ type taskConfig struct {
 	Events         []string      `config:"events"` // emitted right after the start
 
 	RecoverError string `config:"recover_error"`
+	ReleaseError string `config:"release_error"`
 	StopError    string `config:"stop_error"`
 	DestroyError string `config:"destroy_error"`
 	SignalError  string `config:"signal_error"`

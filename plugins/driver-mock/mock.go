@@ -22,6 +22,7 @@ var (
 	_ driver.WithStats                     = (*mock)(nil)
 	_ driver.WithInspect                   = (*mock)(nil)
 	_ driver.WithFingerprintTrigger        = (*mock)(nil)
+	_ driver.WithHandOver                  = (*mock)(nil)
 )
 
 // taskState is all that is needed to go on with a task.
@@ -103,6 +104,22 @@ func (m *mock) Recover(_ context.Context, r *driver.RecoverRequest[taskConfig, t
 		return err
 	}
 	m.add(r.Task.ID, newTask(r.Config, r.State))
+	return nil
+}
+
+// Release forgets a task. What it had left to print is lost, as when the plugin is killed.
+func (m *mock) Release(_ context.Context, id string) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	t := m.tasks[id]
+	if t == nil {
+		return driver.ErrTaskNotFound
+	}
+	if err := failure(t.config.ReleaseError); err != nil {
+		return err
+	}
+	delete(m.tasks, id)
+	t.end(nil) // only what prints for it
 	return nil
 }
 

@@ -266,3 +266,21 @@ type WithStateVersion interface {
 	// StateVersion is 1 or more; 0 is reserved. Recover gets the version that a task was stored with.
 	StateVersion() int
 }
+
+// WithHandOver is for drivers whose tasks can pass to a newer version of the plugin while this process still runs.
+// Without it the versions live side by side until the old one's tasks have ended. It costs nothing where the state says
+// all that there is to know of a task:
+//
+//	func (d *Driver) Release(ctx context.Context, taskID string) error { return nil }
+//
+// In an upgrade the SDK waits for calls under way, ends every Wait and calls Release for each task that runs; the new
+// process is then given all tasks by Recover and starts tasks only after that; this process ends. Commands that run
+// inside tasks are let finish. If the new process cannot recover one of them it is ended, and Recover is called here for
+// every task, as if this process had just begun.
+type WithHandOver interface {
+	// Release lets go of a task: whatever this process does for it (copy its output, renew something) ends before it
+	// returns, with cursors stored where Recover finds them. Nothing of the task is ended or removed. The driver may
+	// keep what it knows of the task: a Recover that follows replaces that. An error stops the upgrade. It should
+	// return within 100 ms, because no task is started meanwhile.
+	Release(ctx context.Context, taskID string) error
+}

@@ -51,13 +51,20 @@ func (p *plugged[C, S]) Register(s grpc.ServiceRegistrar) {
 	if _, ok := p.impl.(WithConfigCheck[C]); ok {
 		extensionv1.RegisterConfigCheckServer(s, configCheck[C]{p.server.checkConfig})
 	}
+	if w, ok := p.impl.(WithHandOver); ok {
+		extensionv1.RegisterHandOverServer(s, handOver[C, S]{p.server, w})
+	}
 }
 
 func (p *plugged[C, S]) Extensions() []string {
+	var names []string
 	if _, ok := p.impl.(WithConfigCheck[C]); ok {
-		return []string{plugin.ExtensionConfigCheck}
+		names = append(names, plugin.ExtensionConfigCheck)
 	}
-	return nil
+	if _, ok := p.impl.(WithHandOver); ok {
+		names = append(names, plugin.ExtensionHandOver)
+	}
+	return names
 }
 
 func (p *plugged[C, S]) Detail() *extensionv1.CapabilityDetail {

@@ -136,7 +136,7 @@ func (s *server[C, S]) StartTask(ctx context.Context, req *driverv1.StartTaskReq
 		s.undo(task.ID)
 		return nil, err
 	}
-	s.follow(task, time.Now())
+	s.follow(task.ID, task.Name, time.Now())
 	return resp, nil
 }
 
@@ -179,9 +179,9 @@ func (s *server[C, S]) undo(id string) {
 }
 
 // follow begins to wait for a task's end.
-func (s *server[C, S]) follow(task *TaskConfig, startedAt time.Time) {
+func (s *server[C, S]) follow(id, name string, startedAt time.Time) {
 	ctx, cancel := context.WithCancel(s.closing)
-	t := &tracked{id: task.ID, name: task.Name, startedAt: startedAt, cancel: cancel, done: make(chan struct{})}
+	t := &tracked{id: id, name: name, startedAt: startedAt, cancel: cancel, done: make(chan struct{})}
 	s.tasks.add(t)
 	s.waits.Go(func() {
 		defer cancel()
@@ -228,7 +228,7 @@ func (s *server[C, S]) RecoverTask(ctx context.Context, req *driverv1.RecoverTas
 	if err := s.impl.Recover(ctx, r); err != nil {
 		return nil, statusOf(err)
 	}
-	s.follow(task, time.Now())
+	s.follow(task.ID, task.Name, time.Now())
 	return &driverv1.RecoverTaskResponse{}, nil
 }
 
@@ -245,7 +245,10 @@ func (s *server[C, S]) WaitTask(ctx context.Context, req *driverv1.WaitTaskReque
 	if t.exit != nil {
 		return &driverv1.WaitTaskResponse{Result: t.exit.Proto(), Err: valid(t.exit.Err)}, nil
 	}
-	if s.closing.Err() != nil {
+	switch {
+	case t.released:
+		return nil, errReleased
+	case s.closing.Err() != nil:
 		return nil, ErrPluginDown
 	}
 	return nil, ErrTaskNotFound

@@ -121,6 +121,8 @@ func (s *server[C, S]) TaskStats(req *driverv1.TaskStatsRequest, stream grpc.Ser
 	for {
 		sample, err := w.Stats(stream.Context(), t.id)
 		switch {
+		case t.letGo():
+			return errReleased
 		case t.ended() || errors.Is(err, ErrTaskNotFound):
 			return nil
 		case errors.Is(err, ErrStatsNotSupported):
@@ -136,6 +138,9 @@ func (s *server[C, S]) TaskStats(req *driverv1.TaskStatsRequest, stream grpc.Ser
 		select {
 		case <-ticker.C:
 		case <-t.done:
+			if t.letGo() {
+				return errReleased
+			}
 			return nil
 		case <-stream.Context().Done():
 			return stream.Context().Err()

@@ -15,6 +15,7 @@ type tracked struct {
 	cancel context.CancelFunc // ends the driver's Wait
 	done   chan struct{}      // closed when the driver's Wait has returned
 
+	released bool // let go of by a hand-over; written before cancel, read after done
 	// Written before done is closed, read after it.
 	exit        *ExitResult // nil if Wait was ended by cancel: how the task ended is not known
 	completedAt time.Time
@@ -35,6 +36,8 @@ type registry struct {
 	mu    sync.Mutex
 	tasks map[string]*tracked
 	busy  map[string]chan struct{} // ids that a Start, Recover or Destroy is working on
+	// released refuses everything: another process of the plugin has the tasks.
+	released bool
 }
 
 func newRegistry() *registry {
@@ -44,8 +47,11 @@ func newRegistry() *registry {
 func (r *registry) get(id string) (*tracked, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if t := r.tasks[id]; t != nil {
+	switch t := r.tasks[id]; {
+	case t != nil:
 		return t, nil
+	case r.released:
+		return nil, errReleased
 	}
 	return nil, ErrTaskNotFound
 }
@@ -66,6 +72,10 @@ func (r *registry) remove(id string) {
 func (r *registry) claim(ctx context.Context, id string) (release func(), err error) {
 	for {
 		r.mu.Lock()
+		if r.released {
+			r.mu.Unlock()
+			return nil, errReleased
+		}
 		taken := r.busy[id]
 		if taken == nil {
 			mine := make(chan struct{})

@@ -26,6 +26,10 @@ var (
 	ErrPluginDown = driver.ErrPluginDown
 	// ErrUnimplemented: the plugin does not have the method.
 	ErrUnimplemented = errors.New("the plugin does not implement this")
+	// ErrReleased: the plugin has released its tasks to another process of it. The call was not carried out.
+	ErrReleased = errors.New("the plugin has released its tasks")
+	// ErrBusy: the plugin cannot release its tasks at this moment. Nothing was released.
+	ErrBusy = errors.New("the plugin cannot release its tasks now")
 	// ErrNoHandshake: the process did not introduce itself as a plugin of a version we speak.
 	ErrNoHandshake = errors.New("no usable plugin handshake")
 )
@@ -101,6 +105,8 @@ func classOf(ctx context.Context, st *status.Status) error {
 			return ctx.Err()
 		}
 		return ErrPluginDown
+	case codes.Aborted:
+		return ErrReleased
 	case codes.DeadlineExceeded:
 		return context.DeadlineExceeded
 	case codes.Unknown, codes.NotFound:

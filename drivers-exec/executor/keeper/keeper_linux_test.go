@@ -277,6 +277,26 @@ func TestUpgradeKeepsChildren(t *testing.T) {
 	}
 }
 
+func TestKeeperInUseIsNotUpgraded(t *testing.T) {
+	r := newRig(t)
+	_, fd, err := r.client.Session(r.Context0(), "s", shell("exec sleep 100"), null(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(fd)
+	self, _ := os.Executable()
+	if err := r.client.Upgrade(r.Context0(), self); !errors.Is(err, ErrInUse) {
+		t.Fatalf("upgrade while a command runs: %v", err)
+	}
+	unix.PidfdSendSignal(fd, unix.SIGKILL, nil, 0)
+	r.end()
+	if err := r.client.Upgrade(r.Context0(), self); err != nil {
+		t.Fatal(err)
+	}
+	<-r.client.Done()
+	r.connect()
+}
+
 func TestKilledKeeperIsReplaced(t *testing.T) {
 	r := newRig(t)
 	gate := filepath.Join(t.TempDir(), "gate")

@@ -74,11 +74,13 @@ var (
 	ErrExists = errors.New("task is held by the keeper already")
 	// ErrUnknown: no task of that id is held.
 	ErrUnknown = errors.New("task is not held by the keeper")
+	// ErrInUse: a command runs inside a task; it would end with an upgrade.
+	ErrInUse = errors.New("commands run inside tasks")
 	// ErrLost: the connection to the keeper ended.
 	ErrLost = errors.New("connection to the keeper was lost")
 )
 
-var classes = map[string]error{"exists": ErrExists, "unknown": ErrUnknown, "gone": proc.ErrGone}
+var classes = map[string]error{"exists": ErrExists, "unknown": ErrUnknown, "in use": ErrInUse, "gone": proc.ErrGone}
 
 // classOf names an error's class for the wire.
 func classOf(err error) string {

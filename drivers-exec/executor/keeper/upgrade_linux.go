@@ -47,6 +47,9 @@ func (s *server) upgrade(program string) error {
 	files := []int{in.Socket, in.Lock}
 	for _, t := range s.tasks {
 		if t.session != nil {
+			if t.Exit == nil { // it belongs to a connection, and those end
+				return fmt.Errorf("upgrade keeper to %s: %w", program, ErrInUse)
+			}
 			continue
 		}
 		child := s.byPID[t.Proc.PID] == t

@@ -41,6 +41,7 @@ var (
 	_ driver.WithInspect  = (*Table)(nil)
 	_ driver.WithInit     = (*Table)(nil)
 	_ driver.WithShutdown = (*Table)(nil)
+	_ driver.WithHandOver = (*Table)(nil)
 )
 
 // New makes a table whose processes the supervisor runs.
@@ -199,6 +200,11 @@ func (t *Table) Shutdown(context.Context) error {
 	}
 	return nil
 }
+
+// Release lets a newer version of the plugin take the task over. There is
+// nothing to let go of: the keeper tells every driver process how tasks end, and
+// all that one needs is in the state.
+func (t *Table) Release(context.Context, string) error { return nil }
 
 // Stats measures the task.
 func (t *Table) Stats(_ context.Context, id string) (*driver.TaskStats, error) {

@@ -439,7 +439,9 @@ func (x *Diagnostic) GetPath() string {
 }
 
 type ReleaseRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Release tasks that have ended too, instead of refusing because of them.
+	IncludeEnded  bool `protobuf:"varint,1,opt,name=include_ended,json=includeEnded,proto3" json:"include_ended,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -472,6 +474,13 @@ func (x *ReleaseRequest) ProtoReflect() protoreflect.Message {
 // Deprecated: Use ReleaseRequest.ProtoReflect.Descriptor instead.
 func (*ReleaseRequest) Descriptor() ([]byte, []int) {
 	return file_drover_plugin_extension_v1_extension_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *ReleaseRequest) GetIncludeEnded() bool {
+	if x != nil {
+		return x.IncludeEnded
+	}
+	return false
 }
 
 type ReleaseResponse struct {
@@ -519,10 +528,11 @@ func (x *ReleaseResponse) GetTasks() []*ReleasedTask {
 }
 
 type ReleasedTask struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	TaskId        string                 `protobuf:"bytes,1,opt,name=task_id,json=taskId,proto3" json:"task_id,omitempty"`
-	StateVersion  int32                  `protobuf:"varint,2,opt,name=state_version,json=stateVersion,proto3" json:"state_version,omitempty"`
-	DriverState   []byte                 `protobuf:"bytes,3,opt,name=driver_state,json=driverState,proto3" json:"driver_state,omitempty"`
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	TaskId string                 `protobuf:"bytes,1,opt,name=task_id,json=taskId,proto3" json:"task_id,omitempty"`
+	// The state as it is now, if it differs from the one in the task's handle; version 0 = it does not.
+	StateVersion  int32  `protobuf:"varint,2,opt,name=state_version,json=stateVersion,proto3" json:"state_version,omitempty"`
+	DriverState   []byte `protobuf:"bytes,3,opt,name=driver_state,json=driverState,proto3" json:"driver_state,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -765,8 +775,9 @@ const file_drover_plugin_extension_v1_extension_proto_rawDesc = "" +
 	"\x04path\x18\x04 \x01(\tR\x04path\"\"\n" +
 	"\bSeverity\x12\t\n" +
 	"\x05ERROR\x10\x00\x12\v\n" +
-	"\aWARNING\x10\x01\"\x10\n" +
-	"\x0eReleaseRequest\"G\n" +
+	"\aWARNING\x10\x01\"5\n" +
+	"\x0eReleaseRequest\x12#\n" +
+	"\rinclude_ended\x18\x01 \x01(\bR\fincludeEnded\"G\n" +
 	"\x0fReleaseResponse\x124\n" +
 	"\x05tasks\x18\x01 \x03(\v2\x1e.drover.plugin.v1.ReleasedTaskR\x05tasks\"o\n" +
 	"\fReleasedTask\x12\x17\n" +
