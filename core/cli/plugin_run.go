@@ -24,6 +24,9 @@ const (
 	fingerprintTimeout = 30 * time.Second
 	// cleanUpTimeout is how long a driver may take to remove its task.
 	cleanUpTimeout = time.Minute
+	// startGrace is how long a start that is under way may go on after an interrupt. A start that ends within it is
+	// stopped like any task; one that is given up (an image being pulled) leaves the task's state unknown.
+	startGrace = 10 * time.Second
 )
 
 func pluginRun(a *app) *cobra.Command {
@@ -124,13 +127,31 @@ func (r *loneRun) run(ctx context.Context) (*driver.ExitResult, error) {
 			return err
 		})
 	}()
-	started, err := d.StartTask(ctx, &t.Config)
+	started, err := r.start(ctx, p, &t.Config)
 	if err != nil {
 		return nil, err
 	}
 	exit, err := r.wait(ctx, d, t.Config.ID)
 	t.Drain()
 	return exit, errors.Join(err, r.destroy(p, &started.Handle))
+}
+
+// start outlasts an interrupt by [startGrace]: a task whose start is cut off may run already, with nobody to stop it.
+func (r *loneRun) start(ctx context.Context, p *host.Process, task *driver.TaskConfig) (*host.StartResult, error) {
+	within, giveUp := context.WithCancel(context.WithoutCancel(ctx))
+	defer giveUp()
+	defer context.AfterFunc(ctx, func() {
+		select {
+		case <-time.After(startGrace):
+			giveUp()
+		case <-within.Done():
+		}
+	})()
+	started, err := p.Client.Driver().StartTask(within, task)
+	if err != nil && within.Err() != nil {
+		err = errors.Join(err, r.destroy(p, &driver.TaskHandle{Config: *task}))
+	}
+	return started, err
 }
 
 // check refuses a plugin that cannot run the task.
