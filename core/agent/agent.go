@@ -233,8 +233,12 @@ func (a *Agent) startNode(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("start the log collector: %w", err)
 	}
+	asked, err := pluginTrust(c)
+	if err != nil {
+		return err
+	}
 	a.plugins, err = pluginhost.New(pluginhost.Config{
-		PluginDir: a.dirs.plugins, DataDir: a.dirs.data, RunDir: a.dirs.run, Blocks: blocks(c),
+		PluginDir: a.dirs.plugins, DataDir: a.dirs.data, RunDir: a.dirs.run, Blocks: blocks(c), Trust: asked,
 		Node: sdkplugin.NodeConfig{
 			MinPort: uint32(c.Client.ClientMinPort), MaxPort: uint32(c.Client.ClientMaxPort), Topology: topology,
 		},

@@ -3,6 +3,7 @@ package agent
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"runtime"
 	"strconv"
@@ -15,6 +16,7 @@ import (
 	"github.com/droverhq/drover/core/model"
 	"github.com/droverhq/drover/core/node/fingerprint"
 	"github.com/droverhq/drover/core/pluginhost"
+	"github.com/droverhq/drover/core/pluginhost/trust"
 	"github.com/droverhq/drover/core/telemetry"
 )
 
@@ -127,11 +129,16 @@ func (a *Agent) Reload() error {
 	if a.plugins != nil {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()
+		asked, err := pluginTrust(next)
+		if err != nil {
+			return err
+		}
+		a.plugins.SetTrust(asked)
 		if err := a.plugins.Reload(ctx, blocks(next)); err != nil {
 			return err
 		}
 	}
-	a.config.LogLevel, a.config.Plugins = next.LogLevel, next.Plugins
+	a.config.LogLevel, a.config.Plugins, a.config.PluginTrust = next.LogLevel, next.Plugins, next.PluginTrust
 	return nil
 }
 
@@ -143,9 +150,21 @@ func (a *Agent) Metrics() http.Handler {
 func blocks(c *config.Config) []pluginhost.Block {
 	var out []pluginhost.Block
 	for _, p := range c.Plugins {
-		out = append(out, pluginhost.Block{Name: p.Name, Args: p.Args, Config: p.Config})
+		out = append(out, pluginhost.Block{
+			Name: p.Name, Args: p.Args, Config: p.Config,
+			Require: trust.Level(p.Require), SHA256: p.SHA256, EnvAllow: p.EnvAllow,
+		})
 	}
 	return out
+}
+
+// pluginTrust is what is asked of plugin binaries. Key files are read again with every reload.
+func pluginTrust(c *config.Config) (pluginhost.Trust, error) {
+	keys, err := trust.ParseKeys(c.PluginTrust.TrustedKeys)
+	if err != nil {
+		return pluginhost.Trust{}, fmt.Errorf("plugin_trust.trusted_keys: %w", err)
+	}
+	return pluginhost.Trust{Require: trust.Level(c.PluginTrust.Require), Keys: keys}, nil
 }
 
 func hostNetworks(c *config.Config) map[string]*model.HostNetwork {

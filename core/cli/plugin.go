@@ -15,7 +15,7 @@ import (
 
 func pluginCommands(a *app) []*cobra.Command {
 	return []*cobra.Command{parent("plugin", "Look at, check, try out and write plugins",
-		pluginList(a), pluginStatus(a), pluginLogs(a), pluginReload(a), pluginVerify(a), pluginRun(a), pluginNew(a))}
+		pluginList(a), pluginStatus(a), pluginLogs(a), pluginReload(a), pluginVerify(a), pluginRun(a), pluginNew(a), pluginKeygen(a), pluginSign(a))}
 }
 
 // plugin is a plugin of one node.
@@ -94,7 +94,7 @@ func pluginStatus(a *app) *cobra.Command {
 		return f.print(a.Stdout, found, func(w io.Writer) {
 			for _, p := range found {
 				printKeys(w, [2]string{"Name", p.Name}, [2]string{"Type", p.Type}, [2]string{"Version", p.Version}, [2]string{"Node", p.NodeName},
-					[2]string{"State", p.State}, [2]string{"Reason", p.Reason}, [2]string{"File", p.File}, [2]string{"SHA-256", p.SHA256},
+					[2]string{"State", p.State}, [2]string{"Reason", p.Reason}, [2]string{"File", p.File}, [2]string{"SHA-256", p.SHA256}, [2]string{"Trust", first(p.Trust, "nothing was asked for")},
 					[2]string{"PID", strconv.Itoa(p.PID)}, [2]string{"Restarts", strconv.Itoa(p.Restarts)}, [2]string{"Started", stampNS(p.StartedAt)},
 					[2]string{"Generation", fmt.Sprint(p.Generation)}, [2]string{"Tasks", strconv.Itoa(p.TaskCount)})
 				fmt.Fprintln(w)

@@ -6,6 +6,8 @@ package config
 import (
 	"fmt"
 	"time"
+
+	"github.com/droverhq/drover/core/pluginhost/trust"
 )
 
 // Config is a complete configuration. Durations are in their natural unit; sizes are named with theirs.
@@ -29,7 +31,9 @@ type Config struct {
 	Server    Server    `cfg:"server"`
 	Client    Client    `cfg:"client"`
 	Telemetry Telemetry `cfg:"telemetry"`
-	Plugins   []Plugin  `cfg:"plugin"`
+
+	PluginTrust PluginTrust `cfg:"plugin_trust"`
+	Plugins     []Plugin    `cfg:"plugin"`
 
 	// Set by flags, not by files.
 	DevMode bool `cfg:"-"`
@@ -135,12 +139,24 @@ type Telemetry struct {
 	PrometheusMetrics bool `cfg:"prometheus_metrics"`
 }
 
-// Plugin is a plugin block: how one plugin binary is started and configured.
-type Plugin struct {
-	Name   string         `cfg:"name,label"`
-	Args   []string       `cfg:"args"`
-	Config map[string]any `cfg:"config"`
+// PluginTrust says what every plugin binary must bring.
+type PluginTrust struct {
+	Require     string            `cfg:"require"`      // none, pin or signature
+	TrustedKeys map[string]string `cfg:"trusted_keys"` // by name: a public key, or the absolute path of its file
 }
+
+// Plugin is a plugin block: how one plugin binary is trusted, started and configured.
+type Plugin struct {
+	Name     string         `cfg:"name,label"`
+	Args     []string       `cfg:"args"`
+	Config   map[string]any `cfg:"config"`
+	Require  string         `cfg:"require"` // instead of plugin_trust.require
+	SHA256   Texts          `cfg:"sha256"`
+	EnvAllow []string       `cfg:"env_allow"` // nil: everything but secrets
+}
+
+// Texts is a list that may be written as a single text.
+type Texts []string
 
 // Default is the configuration before any file or flag: nothing enabled, loopback only.
 func Default() *Config {
@@ -159,6 +175,7 @@ func Default() *Config {
 			JobDefaultPriority:   50, JobMaxPriority: 100, JobMaxCount: 50000, JobMaxSourceSize: "1M", JobTrackedVersions: 6,
 			EventBufferSize: 100,
 		},
+		PluginTrust: PluginTrust{Require: string(trust.None)},
 		Client: Client{
 			NodePool:       "default",
 			MaxKillTimeout: 30 * time.Second,

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"encoding/base64"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -143,5 +144,58 @@ func TestParseSize(t *testing.T) {
 	}
 	if _, err := parseSize("-1"); err == nil {
 		t.Error("negative size accepted")
+	}
+}
+
+func TestPluginTrust(t *testing.T) {
+	const head = "data_dir = \"/x\"\nserver { enabled = true }\nclient { enabled = true }\n"
+	pin, key := strings.Repeat("a", 64), base64.StdEncoding.EncodeToString(make([]byte, 32))
+	c, err := Parse(Default(), "a.hcl", []byte(head+`
+plugin_trust {
+  require = "signature"
+  trusted_keys = { release = "`+key+`" }
+}
+plugin "x" {
+  require   = "pin"
+  sha256    = "`+pin+`"
+  env_allow = []
+}
+plugin "y" {
+  sha256    = ["`+pin+`", "`+strings.ToUpper(pin)+`"]
+  env_allow = ["APP_*"]
+}
+plugin "z" {}
+`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Validate(); err != nil {
+		t.Error(err)
+	}
+	x, y, z := c.Plugins[0], c.Plugins[1], c.Plugins[2]
+	if x.Require != "pin" || len(x.SHA256) != 1 || x.SHA256[0] != pin || x.EnvAllow == nil || len(x.EnvAllow) != 0 {
+		t.Errorf("x: %+v", x)
+	}
+	if len(y.SHA256) != 2 || len(y.EnvAllow) != 1 || z.EnvAllow != nil {
+		t.Errorf("y: %+v, z: %+v", y, z)
+	}
+	for name, tt := range map[string]struct{ text, want string }{
+		"level":             {`plugin_trust { require = "loud" }`, `plugin_trust: require = "loud" is none of none, pin, signature`},
+		"level of a plugin": {`plugin "x" { require = "loud" }`, `plugin "x": require = "loud"`},
+		"no keys":           {`plugin_trust { require = "signature" }`, "needs plugin_trust.trusted_keys"},
+		"bad key":           {`plugin_trust { trusted_keys = { a = "what" } }`, `trusted key "a"`},
+		"missing key file":  {`plugin_trust { trusted_keys = { a = "/nonexistent" } }`, "no such file"},
+		"short pin":         {`plugin "x" { sha256 = "abc" }`, "want 64 hexadecimal digits"},
+		"pattern":           {`plugin "x" { env_allow = ["[", "A=b"] }`, `env_allow: "["`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c, err := Parse(Default(), "a.hcl", []byte(head+tt.text))
+			if err == nil {
+				err = c.Validate()
+			}
+			if err == nil || !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("got %v, want %q", err, tt.want)
+			}
+		})
 	}
 }

@@ -199,7 +199,7 @@ func (t *tree) decode(base *Config) (*Config, error) {
 	var md mapstructure.Metadata
 	dec, err := mapstructure.NewDecoder(&mapstructure.DecoderConfig{
 		TagName: "cfg", Result: &c, Metadata: &md, WeaklyTypedInput: false,
-		DecodeHook: mapstructure.ComposeDecodeHookFunc(toDuration, toScalar),
+		DecodeHook: mapstructure.ComposeDecodeHookFunc(toDuration, toTexts, toScalar),
 		MatchName:  func(key, field string) bool { return key == field },
 	})
 	if err != nil {
@@ -288,6 +288,14 @@ func toDuration(from, to reflect.Type, v any) (any, error) {
 		return nil, fmt.Errorf("want a duration such as \"30s\", got %q", s)
 	}
 	return d, nil
+}
+
+// toTexts lets a single text stand for a list of one.
+func toTexts(from, to reflect.Type, v any) (any, error) {
+	if text, ok := v.(string); ok && to == reflect.TypeFor[Texts]() {
+		return []string{text}, nil
+	}
+	return v, nil
 }
 
 // toScalar lets a whole float fill an int and anything scalar fill a string map, as configuration files are written.

@@ -88,6 +88,11 @@ var meanings = map[string]string{
 	"client.host_network.interface":      "addresses of this interface",
 	"client.host_network.reserved_ports": "ports no task gets on these addresses",
 	"telemetry.prometheus_metrics":       "answer /v1/metrics?format=prometheus; on with -dev",
+	"plugin_trust.require":               "what every plugin binary must bring: `none`, `pin` (the SHA-256 in its plugin block) or `signature` (of a trusted key). A pin that is given must match at every level",
+	"plugin_trust.trusted_keys":          "public keys by name: the line that `drover plugin keygen` prints, or the absolute path of its `.pub` file",
+	"plugin.require":                     "the same for this plugin alone; `plugin_trust.require` unless set",
+	"plugin.sha256":                      "SHA-256 of the binary that may run, in hex, or a list of them",
+	"plugin.env_allow":                   "variables of the agent that the plugin inherits, `*` being any text, besides `PATH` and the like; unset, all but secrets. The agent's own secrets never",
 	"plugin.args":                        "arguments for the binary",
 	"plugin.config":                      "settings for the plugin, checked against its schema",
 }

@@ -4,9 +4,12 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"path"
 	"path/filepath"
 	"strconv"
 	"strings"
+
+	"github.com/droverhq/drover/core/pluginhost/trust"
 )
 
 // Validate checks what a single key cannot: ranges and combinations. It lists everything that is wrong.
@@ -66,7 +69,40 @@ func (c *Config) Validate() error {
 	if _, err := c.Server.JobMaxSource(); err != nil {
 		errs = append(errs, err)
 	}
-	return errors.Join(errs...)
+	return errors.Join(append(errs, c.checkTrust()...)...)
+}
+
+// checkTrust checks what is asked of plugin binaries; key files are read.
+func (c *Config) checkTrust() (errs []error) {
+	keys, err := trust.ParseKeys(c.PluginTrust.TrustedKeys)
+	if err != nil {
+		errs = append(errs, fmt.Errorf("plugin_trust.trusted_keys: %w", err))
+	}
+	level := func(where, text string) {
+		l, err := trust.ParseLevel(text, trust.None)
+		switch {
+		case err != nil:
+			errs = append(errs, fmt.Errorf("%s: %w", where, err))
+		case l == trust.Signature && len(c.PluginTrust.TrustedKeys) == 0 && len(keys) == 0:
+			errs = append(errs, fmt.Errorf("%s: require = \"signature\" needs plugin_trust.trusted_keys: no plugin could be loaded", where))
+		}
+	}
+	level("plugin_trust", c.PluginTrust.Require)
+	for _, p := range c.Plugins {
+		where := fmt.Sprintf("plugin %q", p.Name)
+		level(where, p.Require)
+		for _, pin := range p.SHA256 {
+			if err := trust.CheckPin(pin); err != nil {
+				errs = append(errs, fmt.Errorf("%s: %w", where, err))
+			}
+		}
+		for _, pattern := range p.EnvAllow {
+			if _, err := path.Match(pattern, ""); err != nil || strings.Contains(pattern, "=") {
+				errs = append(errs, fmt.Errorf("%s: env_allow: %q is no variable's name, nor a pattern such as \"APP_*\"", where, pattern))
+			}
+		}
+	}
+	return errs
 }
 
 func hostPort(host, otherwise string, port int) string {

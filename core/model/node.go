@@ -151,6 +151,7 @@ type PluginInfo struct {
 	Version    string
 	File       string // base name in plugin_dir
 	SHA256     string
+	Trust      string `json:",omitempty"` // what it rests on: "pinned", "signed by <key>"; empty when nothing was asked for
 	State      string // discovered, verified, starting, ready, unhealthy, draining, retired, failed
 	Reason     string
 	PID        int

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/droverhq/drover/core/pluginhost/lifecycle"
@@ -62,7 +63,10 @@ func guessName(file string) string {
 	return file
 }
 
-func sameBlock(a, b Block) bool { a.Name, b.Name = "", ""; return a.digest() == b.digest() }
+// sameBlock compares everything but the label.
+func sameBlock(a, b Block) bool {
+	return a.digest() == b.digest() && a.Require == b.Require && a.Upgrade == b.Upgrade && slices.Equal(a.SHA256, b.SHA256)
+}
 
 // digest names what a process was started and configured with.
 func (b Block) digest() string {

@@ -12,6 +12,7 @@ import (
 	"github.com/hashicorp/go-hclog"
 
 	"github.com/droverhq/drover/core/pluginhost/lifecycle"
+	"github.com/droverhq/drover/core/pluginhost/trust"
 	"github.com/droverhq/drover/core/tasklog"
 	"github.com/droverhq/drover/sdk/host"
 	"github.com/droverhq/drover/sdk/plugin"
@@ -39,6 +40,7 @@ type Config struct {
 	DataDir   string // plugin-store, plugin-logs and client/plugins.json are below it
 	RunDir    string // short private directory for sockets and FIFOs, at most 60 bytes
 	Blocks    []Block
+	Trust     Trust
 
 	// Node is what plugins are told about the machine. Without a topology a plain one is made up, because plugins
 	// dereference it unchecked.
@@ -63,6 +65,10 @@ type Block struct {
 	Config map[string]any
 	// EnvAllow, if not nil, is the complete list of variables that the plugin inherits, besides PATH and the like.
 	EnvAllow []string
+	// Require is what this plugin's binary must bring; empty = what Config.Trust says.
+	Require trust.Level
+	// SHA256 are the digests in hex of the binaries that may run under this block; empty = any.
+	SHA256 []string
 	// Upgrade is what a changed file does; empty = drain.
 	Upgrade lifecycle.Policy
 }

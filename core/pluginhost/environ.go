@@ -12,6 +12,12 @@ func secretNames() []string {
 	return append(secretenv.Names(), "AWS_*", "AZURE_*", "ARM_*", "GOOGLE_*CREDENTIALS*", "DIGITALOCEAN_*")
 }
 
+// ownSecrets are the agent's own: no list lets a plugin have them, because a plugin that needs the API needs a token of
+// its own.
+func ownSecrets() []string {
+	return []string{"NOMAD_TOKEN", "DROVER_TOKEN", "NOMAD_HTTP_AUTH", "DROVER_HTTP_AUTH", "NOMAD_*KEY*", "DROVER_*KEY*"}
+}
+
 // hostNames are what a host of this agent's own set for it, and what would change how a plugin listens.
 func hostNames() []string {
 	return []string{"NOMAD_PLUGIN_MAGIC_COOKIE", "PLUGIN_*", runDirVariable, logSocketVariable, nodeVariable, clusterVariable, "NOTIFY_SOCKET", "LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES",
@@ -26,13 +32,13 @@ func plainNames() []string {
 }
 
 // pluginEnviron is what of the agent's environment a plugin gets. allow, if not nil, is the operator's strict list: it
-// alone decides, secrets included.
+// alone decides, on others' secrets too.
 func pluginEnviron(agent, allow []string) []string {
 	var env []string
 	for _, entry := range agent {
 		name, _, _ := strings.Cut(entry, "=")
 		switch {
-		case name == "" || secretenv.Match(hostNames(), name):
+		case name == "" || secretenv.Match(hostNames(), name) || secretenv.Match(ownSecrets(), name):
 			continue
 		case allow != nil && !secretenv.Match(allow, name) && !secretenv.Match(plainNames(), name):
 			continue

@@ -41,7 +41,8 @@ type generation struct {
 	devices     []*model.NodeDevice // as last listed; replaced, never changed
 	deviceStats []device.GroupStats // latest sample
 	tasks       map[string]struct{}
-	conflict    bool // refused because another file reports the same name
+	trust       string // what it rests on; empty = nothing was asked for
+	conflict    bool   // refused because another file reports the same name
 
 	// Its goroutine's own.
 	epoch       int // of the start that counts

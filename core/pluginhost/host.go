@@ -35,6 +35,8 @@ type Host struct {
 
 	mu         sync.Mutex
 	blocks     blocks
+	trust      Trust
+	nextTrust  Trust // of the next reload
 	families   map[string]*family
 	claims     map[string]*family // by kind and name of the plugin
 	records    map[string]Record
@@ -56,12 +58,15 @@ func New(config Config) (*Host, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := config.Trust.check(b); err != nil {
+		return nil, err
+	}
 	s, err := store.Open(filepath.Join(config.DataDir, "plugin-store"))
 	if err != nil {
 		return nil, err
 	}
 	h := &Host{
-		config: config, log: config.Logger.Named("plugins"), store: s, blocks: b,
+		config: config, log: config.Logger.Named("plugins"), store: s, blocks: b, trust: config.Trust, nextTrust: config.Trust,
 		turns:      make(chan struct{}, config.Limits.Launches),
 		events:     newRouter(),
 		nodeEvents: make(chan *model.NodeEvent, maxNodeEvents),

@@ -34,6 +34,9 @@ func (g *generation) launch(ctx context.Context, block Block) (_ *connection, er
 	if err := h.store.Verify(g.digest, g.family.file); err != nil {
 		return nil, final("%v; copy the file to plugin_dir again", err)
 	}
+	if err := g.trusted(); err != nil {
+		return nil, final("%v", err)
+	}
 	if err := os.MkdirAll(g.runDir(), 0o700); err != nil {
 		return nil, fmt.Errorf("make socket directory: %w", err)
 	}

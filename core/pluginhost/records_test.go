@@ -42,13 +42,16 @@ func TestFileRecords(t *testing.T) {
 
 func TestPluginEnviron(t *testing.T) {
 	agent := []string{"PATH=/bin", "HOME=/root", "LC_ALL=C", "HTTP_PROXY=p", "vault_token=x", "AWS_REGION=r", "DB_PASSWORD=x",
-		"PLUGIN_UNIX_SOCKET_DIR=/x", "NOTIFY_SOCKET=/x", "DOCKER_HOST=h", "=C:=x", "TOKENS_OK=y"}
+		"PLUGIN_UNIX_SOCKET_DIR=/x", "NOTIFY_SOCKET=/x", "DOCKER_HOST=h", "=C:=x", "TOKENS_OK=y",
+		"DROVER_TOKEN=x", "nomad_token=x", "DROVER_CLIENT_KEY=x", "NOMAD_HTTP_AUTH=x"}
 	tests := map[string]struct {
 		allow, want []string
 	}{
-		"usual":      {nil, []string{"PATH=/bin", "HOME=/root", "LC_ALL=C", "HTTP_PROXY=p", "DOCKER_HOST=h", "TOKENS_OK=y"}},
-		"strict":     {[]string{}, []string{"PATH=/bin", "HOME=/root", "LC_ALL=C"}},
-		"listed":     {[]string{"AWS_*"}, []string{"PATH=/bin", "HOME=/root", "LC_ALL=C", "AWS_REGION=r"}},
+		"usual":  {nil, []string{"PATH=/bin", "HOME=/root", "LC_ALL=C", "HTTP_PROXY=p", "DOCKER_HOST=h", "TOKENS_OK=y"}},
+		"strict": {[]string{}, []string{"PATH=/bin", "HOME=/root", "LC_ALL=C"}},
+		"listed": {[]string{"AWS_*"}, []string{"PATH=/bin", "HOME=/root", "LC_ALL=C", "AWS_REGION=r"}},
+		"the agent's own secrets": {[]string{"*", "DROVER_TOKEN"}, []string{"PATH=/bin", "HOME=/root", "LC_ALL=C", "HTTP_PROXY=p", "vault_token=x",
+			"AWS_REGION=r", "DB_PASSWORD=x", "DOCKER_HOST=h", "TOKENS_OK=y"}},
 		"never this": {[]string{"PLUGIN_*"}, []string{"PATH=/bin", "HOME=/root", "LC_ALL=C"}},
 	}
 	for name, tt := range tests {

@@ -24,6 +24,7 @@ func (h *Host) Reload(ctx context.Context, list []Block) error {
 		return err
 	}
 	h.mu.Lock()
+	asked := h.nextTrust
 	var all []*generation
 	for _, f := range h.families {
 		for _, g := range f.generations {
@@ -43,11 +44,15 @@ func (h *Host) Reload(ctx context.Context, list []Block) error {
 			restart = append(restart, g)
 		}
 	}
+	errs = append(errs, asked.check(next))
 	if err := errors.Join(errs...); err != nil {
 		return err
 	}
 	h.mu.Lock()
-	h.blocks = next
+	h.blocks, h.trust = next, asked
+	for _, f := range h.families {
+		f.unsettled = f.unsettled || f.present() // the next scan looks at it by the new rules
+	}
 	h.mu.Unlock()
 	for _, g := range restart {
 		g.post(lifecycle.Event{Kind: lifecycle.Restart, Reason: "its configuration changed"})

@@ -157,6 +157,9 @@ func introduce(g *generation, ctx context.Context, s *session) (info plugin.Info
 		return info, err
 	}
 	g.introduced(info)
+	if err := g.trusted(); err != nil && !s.reattached { // one that runs is not ended for it: it drains
+		return info, final("%v", err)
+	}
 	if s.apiVersion, err = checkInfo(info); err != nil {
 		return info, err
 	}

@@ -140,7 +140,7 @@ func (h *Host) updateTime(name string, next *model.DriverInfo) time.Time {
 func (g *generation) pluginInfo() *model.PluginInfo {
 	m := &g.machine
 	info := &model.PluginInfo{
-		Name: g.name, Type: g.kind, Version: g.version, File: g.family.file, SHA256: g.digest, State: string(m.State), Reason: m.Reason,
+		Name: g.name, Type: g.kind, Version: g.version, File: g.family.file, SHA256: g.digest, Trust: g.trust, State: string(m.State), Reason: m.Reason,
 		Restarts: m.Restarts, Generation: g.number, Healthy: m.Shown.Healthy && m.Leaving == "", TaskCount: len(g.tasks),
 		UpdatedAt: g.since.Unix(),
 	}

@@ -130,25 +130,41 @@ func (h *Host) verify(f *family) {
 	} else {
 		digest, err = h.copyToStore(f)
 	}
+	h.distrust(f)
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	now := h.now()
-	f.state = lifecycle.File{Present: true, Digest: digest, Since: now}
+	if !f.state.Present || f.state.Digest != digest {
+		f.state = lifecycle.File{Present: true, Digest: digest, Since: now}
+	}
+	before := f.refusal
 	f.refusal = ""
 	if err != nil {
-		f.refusal, f.refusedAt = err.Error(), now
+		f.refusal = err.Error()
+	}
+	if err != nil && f.refusal != before {
+		f.refusedAt = now
 		h.log.Warn("file in plugin_dir is not loaded", "file", f.file, "reason", f.refusal)
 		h.emit(nodeEvent("Plugin", "Plugin file "+f.file+" is not loaded", map[string]string{"file": f.file, "reason": f.refusal}))
 	}
 }
 
+// copyToStore checks the file and its signature and takes it over. What it decides on is the digest of the bytes that
+// will run.
 func (h *Host) copyToStore(f *family) (string, error) {
-	src, err := discovery.Open(f.entry.Path)
+	src, err := discovery.Open("plugin_dir", f.entry.Path)
 	if err != nil {
 		return "", err
 	}
 	defer src.Close()
-	digest, _, err := h.store.Put(src, f.file)
+	signature, err := discovery.ReadSignature(f.entry.Path)
+	if err != nil {
+		return "", err
+	}
+	digest, _, err := h.store.Put(src, f.file, signature, func(digest string) error {
+		_, err := h.trusts(f, f.guess(), digest, signature)
+		return err
+	})
 	return digest, err
 }
 

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 )
 
@@ -37,14 +38,27 @@ func TestScanSaysWhyAFileIsNotLoaded(t *testing.T) {
 		make func(t *testing.T, path string)
 		want string // part of the refusal; empty = loaded
 	}{
-		"good":               {func(t *testing.T, p string) { write(t, p, script, 0o755) }, ""},
-		"only owner":         {func(t *testing.T, p string) { write(t, p, script, 0o500) }, ""},
-		"no x bit":           {func(t *testing.T, p string) { write(t, p, script, 0o644) }, "not executable"},
-		"empty":              {func(t *testing.T, p string) { write(t, p, "", 0o755) }, "is empty"},
-		"everybody writes":   {func(t *testing.T, p string) { write(t, p, script, 0o757) }, "written by everybody"},
-		"a link":             {func(t *testing.T, p string) { symlink(t, "/bin/sh", p) }, "symbolic link"},
-		"somebody else's":    {func(t *testing.T, p string) { write(t, p, script, 0o755); chown(t, p, 12345, 0) }, "belongs to user 12345"},
-		"group writes":       {func(t *testing.T, p string) { write(t, p, script, 0o775); chown(t, p, 0, 12345) }, "written by group 12345"},
+		"good":             {func(t *testing.T, p string) { write(t, p, script, 0o755) }, ""},
+		"only owner":       {func(t *testing.T, p string) { write(t, p, script, 0o500) }, ""},
+		"no x bit":         {func(t *testing.T, p string) { write(t, p, script, 0o644) }, "not executable"},
+		"empty":            {func(t *testing.T, p string) { write(t, p, "", 0o755) }, "is empty"},
+		"everybody writes": {func(t *testing.T, p string) { write(t, p, script, 0o757) }, "written by everybody"},
+		"a link":           {func(t *testing.T, p string) { symlink(t, "/bin/sh", p) }, "symbolic link"},
+		"somebody else's":  {func(t *testing.T, p string) { write(t, p, script, 0o755); chown(t, p, 12345, 0) }, "belongs to user 12345"},
+		"group writes":     {func(t *testing.T, p string) { write(t, p, script, 0o775); chown(t, p, 0, 12345) }, "written by group 12345"},
+		"huge": {func(t *testing.T, p string) {
+			write(t, p, script, 0o755)
+			if err := os.Truncate(p, MaxSize+1); err != nil { // sparse: takes no room
+				t.Fatal(err)
+			}
+		}, "more than the limit of 1073741824"},
+		"a directory": {func(t *testing.T, p string) {
+			if err := os.Mkdir(p, 0o755); err != nil {
+				t.Fatal(err)
+			}
+		}, "is a directory"},
+		"a pipe":             {func(t *testing.T, p string) { mknod(t, p, syscall.S_IFIFO|0o755) }, "not a regular file but a named pipe"},
+		"a device":           {func(t *testing.T, p string) { mknod(t, p, syscall.S_IFCHR|0o755) }, "not a regular file but a device"},
 		"root's group write": {func(t *testing.T, p string) { write(t, p, script, 0o775); chown(t, p, 0, 0) }, ""},
 	}
 	for name, tt := range tests {
@@ -59,7 +73,7 @@ func TestScanSaysWhyAFileIsNotLoaded(t *testing.T) {
 			if (tt.want == "") != (e.Refusal == "") || !strings.Contains(e.Refusal, tt.want) {
 				t.Errorf("refusal %q, want %q", e.Refusal, tt.want)
 			}
-			f, err := Open(e.Path)
+			f, err := Open("plugin_dir", e.Path)
 			if (err == nil) != (tt.want == "") {
 				t.Errorf("open: %v", err)
 			}
@@ -73,7 +87,7 @@ func TestScanSaysWhyAFileIsNotLoaded(t *testing.T) {
 func TestOpenRefusesText(t *testing.T) {
 	p := filepath.Join(dir(t), "notes")
 	write(t, p, "shopping list\n", 0o755)
-	if _, err := Open(p); err == nil || !strings.Contains(err.Error(), "not a program") {
+	if _, err := Open("plugin_dir", p); err == nil || !strings.Contains(err.Error(), "not a program") {
 		t.Fatalf("got %v", err)
 	}
 }
@@ -81,9 +95,7 @@ func TestOpenRefusesText(t *testing.T) {
 func TestScanLeavesOut(t *testing.T) {
 	d := dir(t)
 	write(t, filepath.Join(d, ".half-copied"), "#!", 0o755)
-	if err := os.Mkdir(filepath.Join(d, "folder"), 0o755); err != nil {
-		t.Fatal(err)
-	}
+	write(t, filepath.Join(d, "x.sig"), "signature", 0o644)
 	entries, err := Scan(d)
 	if err != nil || len(entries) != 0 {
 		t.Fatalf("entries %v, error %v", entries, err)
@@ -131,6 +143,55 @@ func TestDirectoriesAreChecked(t *testing.T) {
 			t.Errorf("got %v", err)
 		}
 	})
+}
+
+func TestSignatureFiles(t *testing.T) {
+	p := filepath.Join(dir(t), "x")
+	write(t, p, "#!/bin/sh\n", 0o755)
+	before, err := Scan(filepath.Dir(p))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if data, err := ReadSignature(p); data != nil || err != nil {
+		t.Errorf("none: %q, %v", data, err)
+	}
+	write(t, p+".sig", "text", 0o644)
+	after, err := Scan(filepath.Dir(p))
+	if err != nil || len(after) != 1 || after[0].Same(before[0]) {
+		t.Errorf("a signature that came later is no change: %v, %v", after, err)
+	}
+	if data, err := ReadSignature(p); string(data) != "text" || err != nil {
+		t.Errorf("%q, %v", data, err)
+	}
+	for name, spoil := range map[string]func(path string){
+		"link": func(path string) { symlink(t, "/etc/passwd", path) },
+		"pipe": func(path string) { mknod(t, path, syscall.S_IFIFO|0o644) },
+		"huge": func(path string) { write(t, path, strings.Repeat("x", 64<<10+1), 0o644) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			if err := os.Remove(p + ".sig"); err != nil {
+				t.Fatal(err)
+			}
+			spoil(p + ".sig")
+			if data, err := ReadSignature(p); err == nil {
+				t.Errorf("read %d bytes", len(data))
+			}
+		})
+	}
+}
+
+// mknod of devices needs root.
+func mknod(t *testing.T, path string, mode uint32) {
+	t.Helper()
+	const null = 1<<8 | 3
+	err := syscall.Mknod(path, mode, null)
+	if errors.Is(err, fs.ErrPermission) {
+		t.Skip("needs root")
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	chmod(t, path, fs.FileMode(mode&0o777))
 }
 
 func chmod(t *testing.T, path string, mode fs.FileMode) {

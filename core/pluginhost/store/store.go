@@ -5,7 +5,6 @@ package store
 
 import (
 	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -13,18 +12,32 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"github.com/droverhq/drover/core/pluginhost/discovery"
+	"github.com/droverhq/drover/core/pluginhost/trust"
 )
 
 // Store is a directory of binaries. Its methods may be called concurrently.
 type Store struct{ dir string }
 
-// Open makes the directory (0700) if it is missing and removes what an interrupted copy left.
+// dirMode is that of the store's directories: plugins that run as users of their own must reach their binary. Nobody but the agent
+// can list or change what lies there.
+const dirMode = 0o711
+
+// Open makes the directory if it is missing and removes what an interrupted copy left. It refuses a directory that
+// somebody else could change, itself or one above it: nothing checked there would stay so.
 func Open(dir string) (*Store, error) {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	if err := os.MkdirAll(dir, dirMode); err != nil {
 		return nil, fmt.Errorf("plugin store: %w", err)
 	}
-	if err := os.Chmod(dir, 0o700); err != nil {
+	if info, err := os.Lstat(dir); err != nil || !info.IsDir() {
+		return nil, fmt.Errorf("plugin store: %s is not a directory of its own: remove it", dir)
+	}
+	if err := own(dir); err != nil {
 		return nil, fmt.Errorf("plugin store: %w", err)
+	}
+	if err := discovery.CheckDir("plugin store", dir); err != nil {
+		return nil, err
 	}
 	halves, err := filepath.Glob(filepath.Join(dir, ".new-*"))
 	if err != nil {
@@ -39,49 +52,91 @@ func Open(dir string) (*Store, error) {
 // Path is where a binary is, or would be.
 func (s *Store) Path(digest, name string) string { return filepath.Join(s.dir, digest, name) }
 
-// Put copies the open file into the store under its digest and returns both. A copy that is already there is checked
-// and kept; one that no longer has its digest is replaced. The digest is that of the bytes that were written.
-func (s *Store) Put(src *os.File, name string) (digest, path string, err error) {
+// Put copies the open file into the store under its digest and returns both. accept decides on the digest before anything
+// is copied; a file that changes between the two is refused. A copy that is already there is checked and kept; one that
+// no longer has its digest is replaced. signature is kept beside it, nil = there is none.
+func (s *Store) Put(src *os.File, name string, signature []byte, accept func(digest string) error) (digest, path string, err error) {
 	fail := func(err error) (string, string, error) {
 		return "", "", fmt.Errorf("copy %s to the plugin store %s: %w", src.Name(), s.dir, err)
 	}
 	if name != filepath.Base(name) || strings.HasPrefix(name, ".") {
 		return fail(fmt.Errorf("%q is not a plain file name", name))
 	}
-	digest, err = hash(io.NewSectionReader(src, 0, 1<<62))
+	digest, err = trust.Digest(all(src))
 	if err != nil {
 		return fail(err)
 	}
+	if err := accept(digest); err != nil {
+		return "", "", err
+	}
+	path = s.Path(digest, name)
 	if s.Verify(digest, name) == nil {
-		return digest, s.Path(digest, name), nil
+		return digest, path, s.keepSignature(path, signature)
 	}
 	tmp, err := os.CreateTemp(s.dir, ".new-*")
 	if err != nil {
 		return fail(err)
 	}
 	defer os.Remove(tmp.Name())
-	digest, err = fill(tmp, src)
+	copied, err := fill(tmp, src)
 	if err = errors.Join(err, tmp.Close()); err != nil {
 		return fail(err)
 	}
-	path = s.Path(digest, name)
-	if err := os.Mkdir(filepath.Dir(path), 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+	if copied != digest {
+		return fail(errors.New("it changed while it was copied; it is looked at again when it no longer changes"))
+	}
+	if err := os.Mkdir(filepath.Dir(path), dirMode); err != nil && !errors.Is(err, fs.ErrExist) {
+		return fail(err)
+	}
+	if err := own(filepath.Dir(path)); err != nil {
 		return fail(err)
 	}
 	if err := os.Rename(tmp.Name(), path); err != nil {
 		return fail(err)
 	}
+	if err := s.keepSignature(path, signature); err != nil {
+		return fail(err)
+	}
 	return digest, path, syncDir(filepath.Dir(path))
 }
+
+// keepSignature keeps what vouches for a binary with it, for the launches to come.
+func (s *Store) keepSignature(path string, signature []byte) error {
+	if signature == nil {
+		return nil
+	}
+	tmp, err := os.CreateTemp(s.dir, ".new-*")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(tmp.Name())
+	_, err = tmp.Write(signature)
+	if err = errors.Join(err, tmp.Sync(), tmp.Close()); err != nil {
+		return err
+	}
+	return os.Rename(tmp.Name(), path+trust.SignatureSuffix)
+}
+
+// Signature returns the signature file that is kept with a binary; nil = there is none.
+func (s *Store) Signature(digest, name string) ([]byte, error) {
+	data, err := os.ReadFile(s.Path(digest, name) + trust.SignatureSuffix)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	return data, err
+}
+
+// all reads a file from its beginning, up to the limit and one more byte, wherever its offset is.
+func all(f *os.File) io.Reader { return io.NewSectionReader(f, 0, discovery.MaxSize+1) }
 
 // fill copies and makes durable, and returns the digest of what was written, not of what was meant to be.
 func fill(dst, src *os.File) (string, error) {
 	if !clone(dst, src) {
-		if _, err := io.Copy(dst, io.NewSectionReader(src, 0, 1<<62)); err != nil {
+		if _, err := io.Copy(dst, all(src)); err != nil {
 			return "", err
 		}
 	}
-	digest, err := hash(io.NewSectionReader(dst, 0, 1<<62))
+	digest, err := trust.Digest(all(dst))
 	if err != nil {
 		return "", err
 	}
@@ -91,14 +146,14 @@ func fill(dst, src *os.File) (string, error) {
 	return digest, dst.Sync()
 }
 
-// Verify reports whether the store's copy still has its digest.
+// Verify reports whether the store's copy is still a file of the agent's own with that digest.
 func (s *Store) Verify(digest, name string) error {
-	f, err := os.Open(s.Path(digest, name))
+	f, err := discovery.Open("plugin store", s.Path(digest, name))
 	if err != nil {
 		return fmt.Errorf("plugin store: %w", err)
 	}
 	defer f.Close()
-	got, err := hash(f)
+	got, err := trust.Digest(all(f))
 	if err != nil {
 		return fmt.Errorf("plugin store: %w", err)
 	}
@@ -122,12 +177,4 @@ func (s *Store) Prune(keep map[string]bool) error {
 		errs = append(errs, os.RemoveAll(filepath.Join(s.dir, d.Name())))
 	}
 	return errors.Join(errs...)
-}
-
-func hash(r io.Reader) (string, error) {
-	h := sha256.New()
-	if _, err := io.Copy(h, r); err != nil {
-		return "", err
-	}
-	return hex.EncodeToString(h.Sum(nil)), nil
 }
