@@ -35,6 +35,7 @@ type world struct {
 	down       bool         // no process can be had
 	startErr   func(*driver.TaskConfig) error
 	onStart    func(*driver.TaskConfig) error // called while the task is being started
+	onDestroy  func() bool                    // called before a task is destroyed; false: the process died
 	emit       map[string]chan driver.TaskEvent
 	destroyed  []string
 	healthy    bool
@@ -306,11 +307,12 @@ func (p *fakeProc) StartTask(_ context.Context, tc *driver.TaskConfig) (*host.St
 			return nil, err
 		}
 	}
-	t := &fakeTask{config: *tc, done: make(chan struct{})}
 	p.w.mu.Lock()
-	p.w.tasks[tc.ID] = t
+	if p.w.tasks[tc.ID] == nil { // what a process before this one began is found, not begun again
+		p.w.tasks[tc.ID] = &fakeTask{config: *tc, done: make(chan struct{})}
+		p.w.started++
+	}
 	p.known[tc.ID] = true
-	p.w.started++
 	p.w.mu.Unlock()
 	if hook != nil {
 		if err := hook(tc); err != nil {
@@ -376,13 +378,20 @@ func (p *fakeProc) DestroyTask(_ context.Context, id string, _ bool) error {
 		return host.ErrPluginDown
 	}
 	p.w.mu.Lock()
-	t := p.w.tasks[id]
+	hook := p.w.onDestroy
+	p.w.mu.Unlock()
+	if hook != nil && !hook() {
+		return host.ErrPluginDown
+	}
+	t, err := p.find(id)
+	if err != nil {
+		return err
+	}
+	p.w.mu.Lock()
 	delete(p.w.tasks, id)
 	p.w.destroyed = append(p.w.destroyed, id)
 	p.w.mu.Unlock()
-	if t != nil {
-		t.exit(137)
-	}
+	t.exit(137)
 	return nil
 }
 

@@ -195,15 +195,13 @@ func TestPluginDeath(t *testing.T) {
 	r.ctl.awaitStatus("a1", model.AllocClientComplete)
 }
 
-// The process dies under StartTask: the start is tried once more under another id, and what the first left is ended.
+// The process dies under StartTask: the next one is asked for the same start, and the task runs once.
 func TestPluginDeathDuringStart(t *testing.T) {
 	r := newRig(t)
-	died := false
 	var ids []string
 	r.world.onStart = func(tc *driver.TaskConfig) error {
 		ids = append(ids, tc.ID)
-		if !died {
-			died = true
+		if len(ids) == 1 {
 			r.world.killPlugin()
 			return host.ErrPluginDown
 		}
@@ -211,11 +209,34 @@ func TestPluginDeathDuringStart(t *testing.T) {
 	}
 	r.ctl.run(alloc("a1", "service", task("web")))
 	r.ctl.awaitStatus("a1", model.AllocClientRunning)
-	if len(ids) != 2 || ids[0] == ids[1] {
-		t.Errorf("task ids %v", ids)
+	if len(ids) != 2 || ids[0] != ids[1] {
+		t.Errorf("task ids %v, want the same twice", ids)
 	}
-	if running := r.world.running(); len(running) != 1 || running[0].config.ID != ids[1] {
-		t.Errorf("%d instances run", len(running))
+	if running := r.world.running(); len(running) != 1 || r.world.starts() != 1 {
+		t.Errorf("%d instances run of %d started", len(running), r.world.starts())
+	}
+}
+
+// The process dies under DestroyTask: the next one is told of the task first, because it can only destroy what it knows.
+func TestPluginDeathDuringDestroy(t *testing.T) {
+	r := newRig(t)
+	died := false
+	r.world.onDestroy = func() bool {
+		if died {
+			return true
+		}
+		died = true
+		r.world.killPlugin()
+		return false
+	}
+	r.ctl.run(alloc("a1", "service", task("web")))
+	r.ctl.awaitStatus("a1", model.AllocClientRunning)
+	r.ctl.stop("a1")
+	r.ctl.awaitStatus("a1", model.AllocClientComplete)
+	r.world.mu.Lock()
+	defer r.world.mu.Unlock()
+	if len(r.world.tasks) != 0 || len(r.world.destroyed) != 1 {
+		t.Errorf("left %v, destroyed %v", r.world.tasks, r.world.destroyed)
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 
 	"github.com/droverhq/drover/drivers-exec/executor/keeper"
 	"github.com/droverhq/drover/drivers-exec/executor/proc"
+	"github.com/droverhq/drover/sdk/failpoint"
 )
 
 // Process is a task's process and what belongs to it.
@@ -123,6 +124,7 @@ func (p *Process) Signal(name string) error {
 	if err != nil {
 		return err
 	}
+	failpoint.Here("SignalTask.middle")
 	return p.send(sig)
 }
 
@@ -141,6 +143,7 @@ func (p *Process) Stop(ctx context.Context, name string, timeout time.Duration) 
 		if err := p.send(sig); err != nil && !errors.Is(err, ErrEnded) {
 			return err
 		}
+		failpoint.Here("StopTask.middle")
 		select {
 		case <-p.done:
 		case <-time.After(timeout):
@@ -157,6 +160,7 @@ func (p *Process) Destroy(ctx context.Context) error {
 	if err := p.Kill(ctx); err != nil {
 		return err
 	}
+	failpoint.Here("DestroyTask.middle")
 	client, err := p.link.connect(ctx)
 	if err == nil {
 		err = client.Release(ctx, p.state.ID)

@@ -11,6 +11,7 @@ import (
 
 	"github.com/droverhq/drover/drivers-exec/executor/keeper"
 	"github.com/droverhq/drover/drivers-exec/executor/proc"
+	"github.com/droverhq/drover/sdk/failpoint"
 	"github.com/hashicorp/go-hclog"
 )
 
@@ -298,6 +299,7 @@ func (s *Supervisor) start(ctx context.Context, c Command) (*Process, error) {
 		l.forget(c.ID)
 		return nil, err
 	}
+	failpoint.Here("StartTask.middle")
 	p.begin(task, handle)
 	return p, nil
 }
@@ -338,6 +340,7 @@ func (s *Supervisor) Recover(ctx context.Context, st State) (*Process, error) {
 	l.processes[st.ID] = p
 	l.mu.Unlock()
 	client, err := l.connect(ctx)
+	failpoint.Here("RecoverTask.middle")
 	if err == nil {
 		err = p.recover(ctx, client)
 	}

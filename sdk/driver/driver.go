@@ -38,6 +38,11 @@ import (
 //
 //	Destroy(force)         the task runs, and nobody will ask for it
 //
+// The plugin was killed while Start ran, so that nobody knows whether the task runs:
+//
+//	Fingerprint
+//	Start                  again with the same id, once: return the task that an earlier process began, if there is one
+//
 // Recover failed: the host calls nothing more for the task, and starts it anew when its job wants it. So it must fail
 // only if the task is gone or can never be looked after again, and say which.
 //
@@ -246,9 +251,12 @@ type WithInspect interface {
 // Inspection is what a driver adds to a task's status.
 type Inspection struct {
 	// StartedAt is when the task really started; after a recovery the SDK knows only when it was recovered.
-	StartedAt  time.Time
-	Attributes map[string]string
-	Network    *NetworkOverride
+	StartedAt time.Time
+	// CompletedAt is when the task really ended, which may be long before this process learned of it; zero = as the SDK
+	// noticed it. It does not count while the task runs.
+	CompletedAt time.Time
+	Attributes  map[string]string
+	Network     *NetworkOverride
 }
 
 // WithNetwork is for drivers that must make the network namespace themselves, because their runtime cannot join one by

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/droverhq/drover/sdk/failpoint"
 	driverv1 "github.com/droverhq/drover/sdk/proto/driver/v1"
 	"github.com/droverhq/drover/sdk/schema"
 )
@@ -237,6 +238,7 @@ func (s *server[C, S]) WaitTask(ctx context.Context, req *driverv1.WaitTaskReque
 	if err != nil {
 		return nil, err
 	}
+	failpoint.Here("WaitTask.middle")
 	select {
 	case <-t.done:
 	case <-ctx.Done():
@@ -318,6 +320,9 @@ func (s *server[C, S]) InspectTask(ctx context.Context, req *driverv1.InspectTas
 			status.Attributes, status.Network = more.Attributes, more.Network
 			if !more.StartedAt.IsZero() {
 				status.StartedAt = more.StartedAt
+			}
+			if status.State == TaskExited && !more.CompletedAt.IsZero() {
+				status.CompletedAt = more.CompletedAt
 			}
 		}
 	}

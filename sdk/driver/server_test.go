@@ -315,6 +315,34 @@ func TestInspectIsComplete(t *testing.T) {
 	}
 }
 
+// inspecting is a driver that knows more about times than the SDK.
+type inspecting struct {
+	*fake
+	more driver.Inspection
+}
+
+func (i inspecting) Inspect(context.Context, string) (*driver.Inspection, error) { return &i.more, nil }
+
+// TestInspectPrefersTheDriversTimes: after a recovery the SDK knows only when it learned of things.
+func TestInspectPrefersTheDriversTimes(t *testing.T) {
+	f := newFake()
+	began, ended := time.Unix(1000, 0).UTC(), time.Unix(2000, 0).UTC()
+	d := plugintest.Driver(t, driver.New(info(), inspecting{f, driver.Inspection{StartedAt: began, CompletedAt: ended}}), nil)
+	start(t, d, "a/web")
+	running, err := d.InspectTask(t.Context(), "a/web")
+	if err != nil || !running.StartedAt.Equal(began) || !running.CompletedAt.IsZero() {
+		t.Errorf("got %+v, %v", running, err)
+	}
+	f.endOf("a/web") <- &driver.ExitResult{}
+	if _, err := d.WaitTask(t.Context(), "a/web"); err != nil {
+		t.Fatal(err)
+	}
+	done, err := d.InspectTask(t.Context(), "a/web")
+	if err != nil || !done.StartedAt.Equal(began) || !done.CompletedAt.Equal(ended) {
+		t.Errorf("got %+v, %v", done, err)
+	}
+}
+
 func TestNetwork(t *testing.T) {
 	f := newFake()
 	d := plugintest.Driver(t, driver.New(info(), able{f}), nil)

@@ -14,6 +14,7 @@ import (
 	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/protobuf/types/known/emptypb"
 
+	"github.com/droverhq/drover/sdk/failpoint"
 	gopluginv1 "github.com/droverhq/drover/sdk/proto/goplugin/v1"
 )
 
@@ -83,7 +84,8 @@ type server struct {
 var _ gopluginv1.Server = (*server)(nil)
 
 func newServer(p Plugin) *server {
-	s := &server{plugin: p, grpc: grpc.NewServer(grpc.MaxRecvMsgSize(maxMessage)), asked: make(chan struct{})}
+	options := append(failpoint.ServerOptions(), grpc.MaxRecvMsgSize(maxMessage))
+	s := &server{plugin: p, grpc: grpc.NewServer(options...), asked: make(chan struct{})}
 	h := health.NewServer()
 	h.SetServingStatus(gopluginv1.HealthService, healthv1.HealthCheckResponse_SERVING)
 	healthv1.RegisterHealthServer(s.grpc, h)

@@ -89,17 +89,6 @@ func (r *Runner) startInstance(ctx context.Context) (*instance, error) {
 	if err != nil {
 		return nil, &stepError{errSetup, fmt.Errorf("driver %q: %w", r.cfg.Task.Driver, err), true}
 	}
-	inst, err := r.startIn(startCtx, drv)
-	if err == nil || !gone(drv, err) || startCtx.Err() != nil {
-		return inst, err
-	}
-	// The plugin's process died under the call. The task may run all the same: have the next process end it, then try
-	// once more under a new id.
-	id := r.stored.TaskID
-	if drv, err = r.cfg.Drivers.Driver(startCtx, r.cfg.Task.Driver); err != nil {
-		return nil, &stepError{errDriver, err, true}
-	}
-	r.destroy(startCtx, drv, id)
 	return r.startIn(startCtx, drv)
 }
 
@@ -126,7 +115,7 @@ func (r *Runner) startIn(ctx context.Context, drv Driver) (*instance, error) {
 	if err != nil {
 		return nil, err
 	}
-	started, err := drv.StartTask(ctx, tc)
+	drv, started, err := r.callStart(ctx, drv, tc)
 	if err != nil {
 		if ctx.Err() != nil { // killed: the driver may have been too far to notice
 			r.destroy(context.WithoutCancel(ctx), drv, tc.ID)
@@ -136,7 +125,7 @@ func (r *Runner) startIn(ctx context.Context, drv Driver) (*instance, error) {
 		return nil, &stepError{errDriver, err, driver.IsRecoverable(err) || errors.Is(err, host.ErrPluginDown)}
 	}
 	r.mu.Lock()
-	r.stored.Network = started.Network
+	r.stored.Network, r.stored.Generation = started.Network, drv.Generation()
 	r.mu.Unlock()
 	r.store(&started.Handle)
 	inst := &instance{id: tc.ID, drv: drv, network: started.Network}
@@ -146,6 +135,23 @@ func (r *Runner) startIn(ctx context.Context, drv Driver) (*instance, error) {
 	}, event.Started(now))
 	r.cfg.Services.Register(task.Name, started.Network)
 	return inst, nil
+}
+
+// callStart has the driver start the task and returns the process that did. If the plugin's process dies under the call
+// nobody knows whether the task runs. The next one is asked the same, once and under the same id, by which a driver
+// finds what it had begun and does not run it twice.
+func (r *Runner) callStart(ctx context.Context, drv Driver, tc *driver.TaskConfig) (Driver, *host.StartResult, error) {
+	started, err := drv.StartTask(ctx, tc)
+	if err == nil || !gone(drv, err) || ctx.Err() != nil {
+		return drv, started, err
+	}
+	r.logger.Warn("plugin ended while it started the task, asking the next process", "task_id", tc.ID, "error", err)
+	next, err := r.cfg.Drivers.Driver(ctx, r.cfg.Task.Driver)
+	if err != nil {
+		return drv, nil, err
+	}
+	started, err = next.StartTask(ctx, tc)
+	return next, started, err
 }
 
 // prepare does everything that comes before the driver and returns what to start.

@@ -21,7 +21,8 @@ const (
 
 	destroyWait  = 2 * time.Minute
 	inspectWait  = 5 * time.Second
-	stopGrace    = 30 * time.Second // what a StopTask call may take beyond the task's own timeout
+	stopGrace    = 30 * time.Second      // what a StopTask call may take beyond the task's own timeout
+	goneRetry    = 50 * time.Millisecond // the host decides when a process that died is launched again
 	findRetry    = time.Second
 	findRetryMax = 30 * time.Second
 )
@@ -193,7 +194,8 @@ func (r *Runner) recoverIn(ctx context.Context, dead Driver, id string) (Driver,
 		generation = dead.Generation()
 	}
 	told := false
-	for delay := findRetry; ; delay = min(2*delay, findRetryMax) {
+	for delay := findRetry; ; {
+		wait := delay
 		drv, err := r.cfg.Drivers.DriverOf(ctx, r.cfg.Task.Driver, generation)
 		if err == nil {
 			if err = r.recoverOnce(ctx, drv, id); err == nil {
@@ -202,6 +204,7 @@ func (r *Runner) recoverIn(ctx context.Context, dead Driver, id string) (Driver,
 			if !gone(drv, err) {
 				return nil, err
 			}
+			wait = goneRetry
 		}
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
@@ -212,9 +215,12 @@ func (r *Runner) recoverIn(ctx context.Context, dead Driver, id string) (Driver,
 			r.Emit(event.New(model.EventPluginUnhealthy, r.cfg.Now(), err.Error()))
 		}
 		select {
-		case <-time.After(delay):
+		case <-time.After(wait):
 		case <-ctx.Done():
 			return nil, ctx.Err()
+		}
+		if wait == delay {
+			delay = min(2*delay, findRetryMax)
 		}
 	}
 }
@@ -287,10 +293,8 @@ func (r *Runner) stopOnce(ctx context.Context, task *model.Task) error {
 		return nil
 	}
 	if gone(drv, err) { // the process that is being launched will know the task; ask it at once
-		if next, ferr := r.cfg.Drivers.DriverOf(ctx, r.cfg.Task.Driver, drv.Generation()); ferr == nil {
-			if rerr := r.recoverOnce(callCtx, next, inst.id); rerr == nil {
-				err = next.StopTask(callCtx, inst.id, timeout, task.KillSignal)
-			}
+		if drv, rerr := r.recoverIn(callCtx, drv, inst.id); rerr == nil {
+			err = drv.StopTask(callCtx, inst.id, timeout, task.KillSignal)
 		}
 	}
 	return err
@@ -331,9 +335,7 @@ func (r *Runner) destroy(ctx context.Context, drv Driver, id string) {
 	defer cancel()
 	err := drv.DestroyTask(ctx, id, true)
 	if err != nil && gone(drv, err) {
-		if next, ferr := r.cfg.Drivers.DriverOf(ctx, r.cfg.Task.Driver, drv.Generation()); ferr == nil {
-			err = next.DestroyTask(ctx, id, true)
-		}
+		err = r.destroyInNext(ctx, drv, id)
 	}
 	if err != nil && !errors.Is(err, host.ErrTaskNotFound) {
 		r.logger.Warn("the driver could not forget the task", "task_id", id, "error", err)
@@ -341,4 +343,17 @@ func (r *Runner) destroy(ctx context.Context, drv Driver, id string) {
 	if err := r.cfg.Cgroups.Clean(r.cfg.Alloc.ID, r.cfg.Task.Name); err != nil {
 		r.logger.Warn("control group not removed", "error", err)
 	}
+}
+
+// destroyInNext destroys a task in the process that follows a dead one. A process destroys what it knows, so it is told
+// of the task first; if it does not find it, it is asked all the same, because a driver may know more than it tells.
+func (r *Runner) destroyInNext(ctx context.Context, dead Driver, id string) error {
+	next, err := r.recoverIn(ctx, dead, id)
+	if err != nil {
+		r.logger.Debug("task to be destroyed was not recovered", "task_id", id, "error", err)
+		if next, err = r.cfg.Drivers.DriverOf(ctx, r.cfg.Task.Driver, dead.Generation()); err != nil {
+			return err
+		}
+	}
+	return next.DestroyTask(ctx, id, true)
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/droverhq/drover/drivers-exec/executor/launch"
 	"github.com/droverhq/drover/drivers-exec/executor/proc"
+	"github.com/droverhq/drover/sdk/failpoint"
 )
 
 // Client is one connection to a keeper. It ends with the keeper; whoever uses
@@ -140,6 +141,9 @@ func (c *Client) call(ctx context.Context, m *message, files ...int) (answer, er
 	}()
 	if err := c.conn.send(m, files...); err != nil {
 		return answer{}, fmt.Errorf("%w: %v", ErrLost, err)
+	}
+	if m.Op == opStart && !m.Session {
+		failpoint.Here("StartTask.asked")
 	}
 	select {
 	case a := <-reply:

@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"strconv"
 	"sync"
-	"time"
 
 	"github.com/droverhq/drover/drivers-exec/executor"
 	"github.com/droverhq/drover/drivers-exec/executor/proc"
@@ -171,7 +170,7 @@ func (t *Table) Inspect(ctx context.Context, id string) (*driver.Inspection, err
 	select {
 	case <-k.process.Done():
 		if e, err := k.process.Wait(ctx); err == nil {
-			in.Attributes["completed_at"] = e.At.UTC().Format(time.RFC3339Nano)
+			in.CompletedAt = e.At
 		}
 	default:
 	}
