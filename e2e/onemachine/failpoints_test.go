@@ -64,7 +64,7 @@ type point struct {
 
 // matrix is one agent under test.
 type matrix struct {
-	t       *testing.T
+	t *testing.T
 	*harness.Agent
 	dir    string // where points are armed
 	point  string
