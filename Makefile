@@ -23,7 +23,7 @@ PLUGINS  := drivers-exec/cmd/drover-driver-raw-exec drivers-exec/cmd/drover-driv
 WINDOWS  := drivers-exec/cmd/drover-driver-raw-exec drivers-docker/cmd/drover-driver-docker drivers-java/cmd/drover-driver-java
 GOBUILD  := $(GO) build $(TAGS) -trimpath -ldflags '$(LDFLAGS)'
 
-.PHONY: help build demo test ci soak bench lint generate stale cross cross-windows cross-arm64 deps clean
+.PHONY: help build windows demo test ci soak bench lint generate stale cross cross-windows cross-arm64 deps clean
 help: ## list the targets
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
 
@@ -34,6 +34,11 @@ build: ## bin/drover and bin/plugins/*
 	$(GOBUILD) -o $(BIN)/examples/drover-driver-mock ./plugins/driver-mock
 	CGO_ENABLED=0 $(GOBUILD) -o $(BIN)/examples/hello-web ./docs/examples/hello-web/main.go
 
+windows: ## bin/windows/drover.exe and bin/windows/plugins/*.exe
+	@mkdir -p $(BIN)/windows/plugins
+	CGO_ENABLED=0 GOOS=windows $(GOBUILD) -o $(BIN)/windows/drover.exe ./core/cmd/drover
+	@for d in $(WINDOWS); do echo "GOOS=windows go build ./$$d"; CGO_ENABLED=0 GOOS=windows $(GOBUILD) -o $(BIN)/windows/plugins/$${d##*/}.exe ./$$d; done
+
 demo: build ## run the example jobs on a throw-away agent; Ctrl-C ends it
 	@cd e2e && GOWORK=off $(GO) build $(TAGS) -trimpath -o ../$(BIN)/examples/demo ./demo
 	@cd e2e && exec ../$(BIN)/examples/demo -bin ../$(BIN) -examples ../docs/examples
@@ -41,7 +46,7 @@ demo: build ## run the example jobs on a throw-away agent; Ctrl-C ends it
 deps: ## install the Debian packages that the tests need
 	@./.ci/deps
 
-test: deps build ## unit, golden and end-to-end tests (about 10 minutes)
+test: deps build windows ## unit, golden and end-to-end tests (about 10 minutes)
 	$(GO) test -timeout 10m $(QUICK)
 	cd e2e && GOWORK=off $(GO) test -timeout 10m ./...
 	cd e2e/thirdparty && GOWORK=off $(GO) test -timeout 10m ./...
@@ -77,9 +82,8 @@ stale: generate ## fail when generated code is not what `make generate` makes
 
 cross: cross-windows cross-arm64 ## build and vet for Windows and for linux/arm64
 
-cross-windows:
+cross-windows: windows
 	CGO_ENABLED=0 GOOS=windows $(GO) build ./core/... ./sdk/... ./plugins/...
-	@for d in $(WINDOWS); do echo "GOOS=windows go build ./$$d"; CGO_ENABLED=0 GOOS=windows $(GO) build -o /dev/null ./$$d; done
 	CGO_ENABLED=0 GOOS=windows $(GO) vet ./core/... ./sdk/... ./plugins/... ./drivers-exec/... ./drivers-docker/... ./drivers-java/...
 	cd sdk && CGO_ENABLED=0 GOOS=windows GOWORK=off $(GO) vet ./...
 

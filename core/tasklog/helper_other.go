@@ -1,4 +1,4 @@
-//go:build !linux
+//go:build !linux && !windows
 
 package tasklog
 
@@ -21,6 +21,8 @@ func supported() error { return ErrUnsupported }
 func detach(*exec.Cmd) {}
 
 func defaultExecutable() (string, error) { return os.Executable() }
+
+func dialCollector(context.Context, string) (net.Conn, error) { return nil, ErrUnsupported }
 
 func trusted(net.Conn) error { return ErrUnsupported }
 

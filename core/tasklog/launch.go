@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -42,8 +41,7 @@ func (c *Client) connect(ctx context.Context) (*link, error) {
 
 // dial connects to a running collector. One that speaks another version is asked to make room for ours.
 func (c *Client) dial(ctx context.Context) (*link, error) {
-	var d net.Dialer
-	conn, err := d.DialContext(ctx, "unix", c.cfg.SocketPath)
+	conn, err := dialCollector(ctx, c.cfg.SocketPath)
 	if err != nil {
 		return nil, err
 	}
@@ -60,8 +58,7 @@ func (c *Client) dial(ctx context.Context) (*link, error) {
 
 // retire ends a collector of another version; streams, FIFOs and files stay for the next one.
 func (c *Client) retire(ctx context.Context) error {
-	var d net.Dialer
-	conn, err := d.DialContext(ctx, "unix", c.cfg.SocketPath)
+	conn, err := dialCollector(ctx, c.cfg.SocketPath)
 	if err != nil {
 		return err
 	}

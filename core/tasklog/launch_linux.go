@@ -1,6 +1,7 @@
 package tasklog
 
 import (
+	"context"
 	"errors"
 	"net"
 	"os/exec"
@@ -19,6 +20,11 @@ func detach(cmd *exec.Cmd) {
 
 // defaultExecutable is the running program even after its file was replaced.
 func defaultExecutable() (string, error) { return "/proc/self/exe", nil }
+
+func dialCollector(ctx context.Context, socket string) (net.Conn, error) {
+	var d net.Dialer
+	return d.DialContext(ctx, "unix", socket)
+}
 
 // trusted refuses a socket served by another user.
 func trusted(conn net.Conn) error {

@@ -76,6 +76,11 @@ func Start(t testing.TB, o Options) *Agent {
 	return a
 }
 
+// Reach returns an agent that somebody else runs, for calls and commands.
+func Reach(t testing.TB, addr string) *Agent {
+	return &Agent{t: t, bin: Bin(t), Addr: addr}
+}
+
 // New prepares an agent without starting it.
 func New(t testing.TB, o Options) *Agent {
 	t.Helper()

@@ -1,0 +1,116 @@
+package wine
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/droverhq/drover/e2e/harness"
+)
+
+const rawExecEnabled = "plugin \"raw_exec\" {\n config { enabled = true }\n}\n"
+
+// TestTasks: a Windows agent runs Windows programs.
+func TestTasks(t *testing.T) {
+	m := newMachine(t)
+	a := m.start(m.install("drover-driver-raw-exec.exe"), rawExecEnabled)
+	attributes := a.waitDriver("raw_exec")
+	if attributes["kernel.name"] != "windows" {
+		t.Errorf("kernel.name is %q", attributes["kernel.name"])
+	}
+	t.Run("output, environment and exit code", a.testOutput)
+	t.Run("a stop ends the whole tree", a.testTree)
+}
+
+func (a *agent) testOutput(t *testing.T) {
+	a.RunJob(`job "greet" {
+  type = "batch"
+  group "g" {
+    restart {
+      attempts = 0
+      mode     = "fail"
+    }
+    reschedule {
+      attempts  = 0
+      unlimited = false
+    }
+    task "t" {
+      driver = "raw_exec"
+      env { GREETING = "hello" }
+      config {
+        command = "cmd.exe"
+        args    = ["/c", "echo %GREETING% from %NOMAD_TASK_NAME%& echo oops 1>&2& exit 3"]
+      }
+    }
+  }
+}`)
+	alloc := a.WaitAllocs("greet", 1, "failed", time.Minute)[0]
+	code := -1
+	for _, e := range alloc.TaskStates["t"].Events {
+		if e.Type == "Terminated" {
+			code = e.ExitCode
+		}
+	}
+	if code != 3 {
+		t.Errorf("exit code %d, want 3: %s", code, harness.Pretty(alloc.TaskStates["t"].Events))
+	}
+	if out := a.MustCLI("alloc", "logs", alloc.ID); strings.TrimSpace(out) != "hello from t" {
+		t.Errorf("stdout is %q", out)
+	}
+	if out := a.MustCLI("alloc", "logs", "-stderr", alloc.ID); strings.TrimSpace(out) != "oops" {
+		t.Errorf("stderr is %q", out)
+	}
+}
+
+// testTree starts a shell whose child and grandchild write as long as they live, and stops it.
+func (a *agent) testTree(t *testing.T) {
+	a.RunJob(`job "tree" {
+  group "g" {
+    task "t" {
+      driver       = "raw_exec"
+      kill_timeout = "1s"
+      config {
+        command = "cmd.exe"
+        args    = ["/c", "cmd.exe /c \"cmd.exe /c ping -n 600 127.0.0.1\""]
+      }
+    }
+  }
+}`)
+	alloc := a.WaitAllocs("tree", 1, "running", time.Minute)[0]
+	harness.Eventually(t, time.Minute, "the grandchild runs", func() error {
+		return expect(strings.Count(a.m.processes(), "ping"), 1)
+	})
+	a.MustCLI("job", "stop", "tree")
+	a.WaitAllocs("tree", 1, "complete", time.Minute)
+	harness.Eventually(t, time.Minute, "the whole tree is gone", func() error {
+		list := a.m.processes()
+		return errors.Join(expect(strings.Count(list, "ping"), 0), expect(strings.Count(list, "cmd.exe"), 0))
+	})
+	_ = alloc
+}
+
+func expect(got, want int) error {
+	if got != want {
+		return fmt.Errorf("%d of them, want %d", got, want)
+	}
+	return nil
+}
+
+// processes lists the command lines of the machine's processes as this system sees them.
+func (m *machine) processes() string {
+	var b strings.Builder
+	dirs, _ := filepath.Glob("/proc/[0-9]*")
+	for _, dir := range dirs {
+		env, err := os.ReadFile(filepath.Join(dir, "environ"))
+		if err != nil || !strings.Contains(string(env), "WINEPREFIX="+m.prefix+"\x00") {
+			continue
+		}
+		line, _ := os.ReadFile(filepath.Join(dir, "cmdline"))
+		b.WriteString(strings.ReplaceAll(string(line), "\x00", " ") + "\n")
+	}
+	return b.String()
+}
