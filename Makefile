@@ -19,6 +19,9 @@ SLOW     := $(addsuffix /...,$(addprefix ./,$(RUNTIMES)))
 # Plugins that are built: the last part of each directory is the binary's name.
 PLUGINS  := drivers-exec/cmd/drover-driver-raw-exec drivers-exec/cmd/drover-driver-exec drivers-docker/cmd/drover-driver-docker \
             drivers-java/cmd/drover-driver-java drivers-qemu/cmd/drover-driver-qemu
+# Device plugins, built apart: an operator copies those that fit the machine to plugin_dir. The binary of
+# plugins/device-x is drover-device-x.
+DEVICES  := plugins/device-host
 # Those that exist on Windows.
 WINDOWS  := drivers-exec/cmd/drover-driver-raw-exec drivers-docker/cmd/drover-driver-docker drivers-java/cmd/drover-driver-java
 GOBUILD  := $(GO) build $(TAGS) -trimpath -ldflags '$(LDFLAGS)'
@@ -27,10 +30,11 @@ GOBUILD  := $(GO) build $(TAGS) -trimpath -ldflags '$(LDFLAGS)'
 help: ## list the targets
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
 
-build: ## bin/drover and bin/plugins/*
-	@mkdir -p $(BIN)/plugins $(BIN)/examples
+build: ## bin/drover, bin/plugins/* and bin/devices/*
+	@mkdir -p $(BIN)/plugins $(BIN)/devices $(BIN)/examples
 	$(GOBUILD) -o $(BIN)/drover ./core/cmd/drover
 	@for d in $(PLUGINS); do echo "go build ./$$d"; $(GOBUILD) -o $(BIN)/plugins/$${d##*/} ./$$d; done
+	@for d in $(DEVICES); do echo "go build ./$$d"; $(GOBUILD) -o $(BIN)/devices/drover-$${d##*/} ./$$d; done
 	$(GOBUILD) -o $(BIN)/examples/drover-driver-mock ./plugins/driver-mock
 	CGO_ENABLED=0 $(GOBUILD) -o $(BIN)/examples/hello-web ./docs/examples/hello-web/main.go
 

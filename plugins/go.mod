@@ -2,7 +2,10 @@ module github.com/droverhq/drover/plugins
 
 go 1.26.0
 
-require github.com/droverhq/drover/sdk v0.0.0
+require (
+	github.com/droverhq/drover/sdk v0.0.0
+	golang.org/x/sys v0.48.0
+)
 
 require (
 	github.com/agext/levenshtein v1.2.1 // indirect
@@ -20,7 +23,6 @@ require (
 	golang.org/x/mod v0.41.0 // indirect
 	golang.org/x/net v0.60.0 // indirect
 	golang.org/x/sync v0.23.0 // indirect
-	golang.org/x/sys v0.48.0 // indirect
 	golang.org/x/text v0.42.0 // indirect
 	golang.org/x/tools v0.49.0 // indirect
 	google.golang.org/genproto/googleapis/rpc v0.0.0-20260817212433-ac3dfec99bb1 // indirect
