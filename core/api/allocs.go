@@ -99,12 +99,18 @@ func (a *API) allocServices(rq *request) (any, error) {
 	})
 }
 
-// allocChecks answers an empty set: nodes run checks and act on them, but do not report single results yet.
+// allocChecks asks the node, which runs the checks and acts on them.
 func (a *API) allocChecks(rq *request) (any, error) {
-	return a.read(rq, []state.Table{state.TableAllocs}, func(s *state.Snapshot) (any, error) {
-		if s.Alloc(rq.arg("id")) == nil {
-			return nil, errAllocNotFound
-		}
-		return map[string]any{}, nil
-	})
+	node, err := a.nodeOf(rq.arg("id"))
+	if err != nil {
+		return nil, err
+	}
+	resp, err := rpc.AllocChecks.Call(rq.Context(), node, &rpc.AllocRef{AllocID: rq.arg("id")})
+	if err != nil {
+		return nil, err
+	}
+	if resp.Checks == nil {
+		return map[string]rpc.CheckResult{}, nil
+	}
+	return resp.Checks, nil
 }

@@ -1,12 +1,16 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"sort"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -300,13 +304,13 @@ func allocChecks(a *app) *cobra.Command {
 	var verbose bool
 	c := &cobra.Command{Use: "checks <alloc>", Short: "Show the results of an allocation's service checks", Args: cobra.ExactArgs(1)}
 	f := addFormat(c)
-	c.Flags().BoolVar(&verbose, "verbose", false, "full output")
+	c.Flags().BoolVar(&verbose, "verbose", false, "all lines of what the checks answered")
 	c.RunE = func(cmd *cobra.Command, args []string) error {
 		cl, al, err := a.allocNamed(cmd.Context(), args[0])
 		if err != nil {
 			return err
 		}
-		var checks map[string]map[string]any
+		var checks map[string]rpc.CheckResult
 		if _, err := cl.get(cmd.Context(), "/v1/client/allocation/"+seg(al.ID)+"/checks", nil, &checks); err != nil {
 			return err
 		}
@@ -315,13 +319,27 @@ func allocChecks(a *app) *cobra.Command {
 				fmt.Fprintln(w, "No checks")
 				return
 			}
-			rows := [][]string{{"Service", "Check", "Status", "Output"}}
-			for _, id := range sortedKeys(checks) {
-				ch := checks[id]
-				rows = append(rows, []string{fmt.Sprint(ch["Service"]), fmt.Sprint(ch["Check"]), fmt.Sprint(ch["Status"]), fmt.Sprint(ch["Output"])})
+			rows := [][]string{{"Service", "Task", "Check", "Status", "Mode", "Asked", "Output"}}
+			for _, ch := range sortedChecks(checks) {
+				output, _, _ := strings.Cut(ch.Output, "\n")
+				if verbose {
+					output = ch.Output
+				}
+				asked := "never"
+				if ch.Timestamp > 0 {
+					asked = time.Unix(ch.Timestamp, 0).Format(time.RFC3339)
+				}
+				rows = append(rows, []string{ch.Service, ch.Task, ch.Check, ch.Status, ch.Mode, asked, output})
 			}
 			printTable(w, rows...)
 		})
 	}
 	return c
+}
+
+// sortedChecks orders by service, task and check.
+func sortedChecks(checks map[string]rpc.CheckResult) []rpc.CheckResult {
+	return slices.SortedFunc(maps.Values(checks), func(a, b rpc.CheckResult) int {
+		return cmp.Or(cmp.Compare(a.Service, b.Service), cmp.Compare(a.Task, b.Task), cmp.Compare(a.Check, b.Check), cmp.Compare(a.ID, b.ID))
+	})
 }

@@ -33,7 +33,7 @@ func serviceBlock() *Block {
 func checkBlock() *Block {
 	return &Block{Name: "check", Fields: []Field{
 		attr("name", "Name", String, yes, nil, "name of the check"),
-		attr("type", "Type", String, yes, nil, "http, tcp, grpc or script").only("http", "tcp"),
+		attr("type", "Type", String, yes, nil, "http, tcp, grpc or script"),
 		attr("interval", "Interval", Duration, yes, nil, "between two tries"),
 		attr("timeout", "Timeout", Duration, yes, nil, "longest try"),
 		attr("path", "Path", String, yes, nil, "path of an http check"),

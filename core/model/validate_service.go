@@ -148,11 +148,7 @@ func (s *services) checkOwner(w where, svc *Service, t *Task) {
 
 func (s *services) checkCheck(w where, svc *Service, ch *ServiceCheck, t *Task) {
 	consul := svc.Provider == ProviderConsul
-	if consul {
-		s.oneOf(w, "type", ch.Type, "http", "tcp", "grpc", "script")
-	} else {
-		s.oneOf(w, "type", ch.Type, "http", "tcp")
-	}
+	s.oneOf(w, "type", ch.Type, "http", "tcp", "grpc", "script")
 	if ch.Interval < time.Second {
 		s.fail(w, "interval must be at least 1s, got %v", ch.Interval)
 	}
@@ -169,11 +165,8 @@ func (s *services) checkCheck(w where, svc *Service, ch *ServiceCheck, t *Task) 
 	atLeast(s.checker, w, "success_before_passing", ch.SuccessBeforePassing, 0)
 	atLeast(s.checker, w, "failures_before_critical", ch.FailuresBeforeCritical, 0)
 	atLeast(s.checker, w, "failures_before_warning", ch.FailuresBeforeWarning, 0)
-	if ch.SuccessBeforePassing+ch.FailuresBeforeCritical+ch.FailuresBeforeWarning > 0 && (!consul || ch.Type == "script") {
+	if consul && ch.Type == "script" && ch.SuccessBeforePassing+ch.FailuresBeforeCritical+ch.FailuresBeforeWarning > 0 {
 		s.fail(w, "success_before_passing and failures_before_* work for http, tcp and grpc checks of provider \"consul\" only")
-	}
-	if ch.TLSServerName != "" && !consul {
-		s.fail(w, "tls_server_name needs provider \"consul\"")
 	}
 	s.checkCheckRestart(w, ch, consul)
 }

@@ -21,6 +21,7 @@ func (n *Node) serve(r *rpc.Registry) {
 	rpc.AllocStats.Handle(r, n.allocStats)
 	rpc.AllocRestart.Handle(r, n.allocRestart)
 	rpc.AllocSignal.Handle(r, n.allocSignal)
+	rpc.AllocChecks.Handle(r, n.allocChecks)
 	rpc.AllocExec.Handle(r, n.allocExec)
 	rpc.AllocGC.Handle(r, n.allocGC)
 	rpc.NodeGC.Handle(r, n.nodeGC)
@@ -49,6 +50,14 @@ func (n *Node) allocRestart(ctx context.Context, q *rpc.AllocRestartRequest) (*r
 		return nil, rpc.Errorf(rpc.ErrInvalid, "a task and all tasks cannot be restarted in one request")
 	}
 	return &rpc.Empty{}, r.Restart(ctx, q.TaskName, q.AllTasks)
+}
+
+func (n *Node) allocChecks(_ context.Context, q *rpc.AllocRef) (*rpc.AllocChecksResponse, error) {
+	r, err := n.find(q.AllocID)
+	if err != nil {
+		return nil, err
+	}
+	return &rpc.AllocChecksResponse{Checks: r.CheckResults()}, nil
 }
 
 func (n *Node) allocSignal(ctx context.Context, q *rpc.AllocSignalRequest) (*rpc.Empty, error) {

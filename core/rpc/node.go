@@ -92,6 +92,7 @@ var (
 	AllocStats   = Unary[AllocStatsRequest, AllocStatsResponse]{"/drover.core.v1.Node/AllocStats"}
 	AllocRestart = Unary[AllocRestartRequest, Empty]{"/drover.core.v1.Node/AllocRestart"}
 	AllocSignal  = Unary[AllocSignalRequest, Empty]{"/drover.core.v1.Node/AllocSignal"}
+	AllocChecks  = Unary[AllocRef, AllocChecksResponse]{"/drover.core.v1.Node/AllocChecks"}
 	AllocExec    = Bidi[ExecInput, ExecOutput]{"/drover.core.v1.Node/AllocExec"}
 	AllocGC      = Unary[AllocRef, Empty]{"/drover.core.v1.Node/AllocGC"}
 	NodeGC       = Unary[Empty, Empty]{"/drover.core.v1.Node/GC"}
@@ -169,6 +170,25 @@ type AllocRestartRequest struct {
 	AllocID  string
 	TaskName string
 	AllTasks bool
+}
+
+// AllocChecksResponse holds the results of an allocation's checks by ID.
+type AllocChecksResponse struct {
+	Checks map[string]CheckResult
+}
+
+// CheckResult is what a service's check said last; fields are those of the API.
+type CheckResult struct {
+	ID         string
+	Check      string // its name
+	Group      string // the allocation's name
+	Mode       string // healthiness; readiness if it does not count during an update
+	Output     string // at most 3 KiB
+	Service    string
+	Task       string // empty for a service of the group
+	Status     string // pending, success or failure
+	StatusCode int    // HTTP status or a script's exit code; 0 otherwise
+	Timestamp  int64  // of the last answer, unix seconds; 0 before the first
 }
 
 // AllocSignalRequest signals one task or, with an empty Task, all.

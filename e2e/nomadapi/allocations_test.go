@@ -2,9 +2,12 @@ package nomadapi
 
 import (
 	"fmt"
+	"io"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/hashicorp/nomad/api"
 
 	"github.com/droverhq/drover/e2e/harness"
 )
@@ -178,8 +181,48 @@ func testAllocations(t *testing.T, f *fixture) {
 		if len(regs) != 1 || regs[0].ServiceName != "web" || regs[0].AllocID != f.alloc.ID {
 			t.Errorf("services: %s", harness.Pretty(regs))
 		}
-		if _, err := allocs.Checks(f.alloc.ID, nil); err != nil {
-			t.Error(err)
+		if l, err := allocs.Checks(f.alloc.ID, nil); err != nil || len(l) != 0 {
+			t.Errorf("web has no checks: %s, %v", harness.Pretty(l), err)
 		}
+	})
+	t.Run("a roll-out waits for a script check", func(t *testing.T) {
+		j := f.service("checked", 1, shell(webScript))
+		j.Update = &api.UpdateStrategy{MinHealthyTime: ptr(10 * time.Millisecond), HealthCheck: ptr("checks")}
+		j.TaskGroups[0].Tasks[0].Services = []*api.Service{{Name: "checked", Provider: "nomad", Checks: []api.ServiceCheck{{
+			Name: "probe", Type: "script", Command: "/bin/sh", Args: []string{"-c", "echo asked; test -e ${NOMAD_TASK_DIR}/open"},
+			Interval: time.Second, Timeout: 5 * time.Second,
+		}}}}
+		f.run(t, j)
+		a := f.info(t, f.waitAllocs(t, "checked", "running", 1)[0].ID)
+		said := func(status string, code int) error {
+			l, err := allocs.Checks(a.ID, nil)
+			if err != nil {
+				return err
+			}
+			for id, c := range l {
+				if c.ID != id || c.Check != "probe" || c.Service != "checked" || c.Task != "t" || c.Mode != "healthiness" {
+					t.Fatalf("checks: %s", harness.Pretty(l))
+				}
+				if c.Status == status && c.StatusCode == code && c.Output == "asked" && c.Timestamp > 0 {
+					return nil
+				}
+			}
+			return fmt.Errorf("checks: %s", harness.Pretty(l))
+		}
+		f.until(t, "the check fails", func() error { return said("failure", 1) })
+		if d := get(f.c.Jobs().LatestDeployment("checked", nil))(t); d == nil || d.Status != "running" {
+			t.Errorf("deployment: %s", harness.Pretty(d))
+		}
+		if code, err := f.c.Allocations().Exec(t.Context(), a, "t", false, []string{"touch", "local/open"}, strings.NewReader(""), io.Discard, io.Discard, nil, nil); err != nil || code != 0 {
+			t.Fatalf("touch: %d, %v", code, err)
+		}
+		f.until(t, "the check succeeds", func() error { return said("success", 0) })
+		f.until(t, "the deployment succeeds", func() error {
+			d, _, err := f.c.Jobs().LatestDeployment("checked", nil)
+			if err == nil && (d == nil || d.Status != "successful") {
+				err = fmt.Errorf("%s", harness.Pretty(d))
+			}
+			return err
+		})
 	})
 }

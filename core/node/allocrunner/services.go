@@ -2,7 +2,10 @@ package allocrunner
 
 import (
 	"context"
+	"errors"
+	"io"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -34,7 +37,12 @@ type exposed struct {
 
 type checkKey struct{ service, check string }
 
-type checkState struct{ status checks.Status }
+// checkState is what is known of one check; guarded by the services' mutex.
+type checkState struct {
+	status checks.Status
+	last   checks.Answer
+	at     time.Time // of the last answer; zero before the first
+}
 
 // Register shows a task's services, or shows them as they are now. It is called by the task's runner.
 func (s *services) Register(task string, network *driver.NetworkOverride) {
@@ -139,9 +147,9 @@ func (s *services) show(o catalog.Owner) {
 	for _, svc := range list {
 		for _, c := range svc.Checks {
 			key := checkKey{svc.Name, c.Name}
-			state := &checkState{checks.Pending}
+			state := &checkState{status: checks.Pending}
 			if before != nil && before.checks[key] != nil { // changed in place: what is known stays until it is asked again
-				state.status = before.checks[key].status
+				*state = *before.checks[key]
 			}
 			next.checks[key] = state
 			s.asking.Go(func() { s.ask(ctx, o, svc, c, state, env.Replace) })
@@ -185,16 +193,13 @@ func (s *services) ask(ctx context.Context, o catalog.Owner, svc *model.Service,
 	defer tick.Stop()
 	tracker := checks.NewTracker(c, r.node.Now())
 	for {
-		addr, port, err := catalog.CheckTarget(r.node.Info(), r.Alloc(), svc, c, o.Network)
-		if err == nil {
-			err = checks.Probe(ctx, c, addr, port, replace)
-		}
+		a := s.probe(ctx, o, svc, c, replace)
 		if ctx.Err() != nil {
 			return
 		}
 		var restart bool
-		tracker, restart = tracker.Next(err == nil, c, r.node.Now())
-		s.note(svc, c, state, tracker.Status, err)
+		tracker, restart = tracker.Next(a.Err == nil, c, r.node.Now())
+		s.note(svc, c, state, tracker.Status, a)
 		if restart {
 			s.restart(ctx, o, svc, c)
 			tracker = checks.NewTracker(c, r.node.Now())
@@ -207,27 +212,64 @@ func (s *services) ask(ctx context.Context, o catalog.Owner, svc *model.Service,
 	}
 }
 
-// note keeps a check's status and has the allocation's health looked at when it changed.
-func (s *services) note(svc *model.Service, c *model.ServiceCheck, state *checkState, status checks.Status, err error) {
+// probe asks once.
+func (s *services) probe(ctx context.Context, o catalog.Owner, svc *model.Service, c *model.ServiceCheck, replace checks.Replace) checks.Answer {
+	target := checks.Target{Replace: replace}
+	if c.Type == checks.Script {
+		target.Exec = s.execIn(taskOf(o.Task, svc, c))
+		return checks.Probe(ctx, c, target)
+	}
+	var err error
+	if target.Addr, target.Port, err = catalog.CheckTarget(s.runner.node.Info(), s.runner.Alloc(), svc, c, o.Network); err != nil {
+		return checks.Answer{Err: err, Output: err.Error()}
+	}
+	return checks.Probe(ctx, c, target)
+}
+
+// execIn runs a script check's program in a task; nil if there is no such task.
+func (s *services) execIn(task string) func(ctx context.Context, argv []string, output io.Writer) (int, error) {
+	t := s.runner.Task(task)
+	if t == nil {
+		return nil
+	}
+	return func(ctx context.Context, argv []string, output io.Writer) (int, error) {
+		result, err := t.Exec(ctx, driver.ExecRequest{Command: argv, Stdin: strings.NewReader(""), Stdout: output, Stderr: output})
+		if err != nil {
+			return 0, err
+		}
+		if result.Err != "" {
+			return result.ExitCode, errors.New(result.Err)
+		}
+		return result.ExitCode, nil
+	}
+}
+
+// taskOf is the task that a check speaks of: the one in which its script runs and that its failures restart.
+func taskOf(owner string, svc *model.Service, c *model.ServiceCheck) string {
+	switch {
+	case c.TaskName != "":
+		return c.TaskName
+	case owner != "":
+		return owner
+	}
+	return svc.TaskName
+}
+
+// note keeps what a check said and has the allocation's health looked at when its status changed.
+func (s *services) note(svc *model.Service, c *model.ServiceCheck, state *checkState, status checks.Status, a checks.Answer) {
 	s.mu.Lock()
 	changed := state.status != status
-	state.status = status
+	state.status, state.last, state.at = status, a, s.runner.node.Now()
 	s.mu.Unlock()
 	if changed {
-		s.runner.logger.Info("check changed", "service", svc.Name, "check", c.Name, "status", string(status), "error", err)
+		s.runner.logger.Info("check changed", "service", svc.Name, "check", c.Name, "status", string(status), "error", a.Err)
 		s.runner.poke()
 	}
 }
 
 // restart lets the restart policy decide about the task of a check that keeps failing.
 func (s *services) restart(ctx context.Context, o catalog.Owner, svc *model.Service, c *model.ServiceCheck) {
-	name := o.Task
-	if name == "" {
-		name = svc.TaskName
-	}
-	if c.TaskName != "" {
-		name = c.TaskName
-	}
+	name := taskOf(o.Task, svc, c)
 	t := s.runner.Task(name)
 	if t == nil {
 		s.runner.logger.Warn("check keeps failing and names no task to restart", "service", svc.Name, "check", c.Name)

@@ -1,5 +1,5 @@
-// Package checks finds out whether a service works by asking it, over HTTP or by a TCP connection, and decides what the
-// answers mean: the check's status, and whether its task should be restarted (jobspec.md, 10).
+// Package checks finds out whether a service works by asking it, over HTTP, gRPC or a TCP connection or by a program in its task, and decides what
+// the answers mean: the check's status, and whether its task should be restarted (jobspec.md, 10).
 package checks
 
 import (
@@ -17,6 +17,9 @@ const (
 	Success Status = "success"
 	Failure Status = "failure"
 )
+
+// Script is the type of checks that run a program in their task.
+const Script = "script"
 
 // How checks count during an update.
 const onUpdateIgnore = "ignore"

@@ -87,19 +87,23 @@ func TestProbe(t *testing.T) {
 			Header: map[string][]string{"X-Key": {"v"}, "Host": {"web.example"}}}, here, true},
 		"https, unknown issuer": {model.ServiceCheck{Type: "http", Protocol: "https"}, secure, false},
 		"https, not verified":   {model.ServiceCheck{Type: "http", Protocol: "https", TLSSkipVerify: true}, secure, true},
-		"another type":          {model.ServiceCheck{Type: "script"}, here, false},
+		"another type":          {model.ServiceCheck{Type: "ttl"}, here, false},
+		"script, no task":       {model.ServiceCheck{Type: "script", Command: "true"}, here, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			host, port, _ := net.SplitHostPort(c.at)
 			n, _ := strconv.Atoi(port)
-			err := Probe(context.Background(), &c.check, host, n, func(s string) string {
+			a := Probe(context.Background(), &c.check, Target{Addr: host, Port: n, Replace: func(s string) string {
 				if s == "/${x}" {
 					return "/ok"
 				}
 				return s
-			})
-			if (err == nil) != c.ok {
-				t.Errorf("error %v", err)
+			}})
+			if (a.Err == nil) != c.ok {
+				t.Errorf("error %v", a.Err)
+			}
+			if a.Err != nil && a.Output == "" {
+				t.Error("a failure shows nothing")
 			}
 		})
 	}
