@@ -32,6 +32,7 @@ func TestMain(m *testing.M) {
 		d := New(plugin.NewLogger("docker"))
 		d.times.leastStall = time.Millisecond
 		d.times.reconnect = 100 * time.Millisecond
+		d.times.engineBack = 3 * time.Second
 		d.times.pauseGrace = 0
 		plugin.Serve(Plugin(d, "0.1.0"))
 		os.Exit(0)

@@ -90,12 +90,13 @@ type times struct {
 	leastStall  time.Duration // pull_activity_timeout is at least this
 	drain       time.Duration // for the last output of an ended container
 	reconnect   time.Duration // between looks for an engine that is away
+	engineBack  time.Duration // how long a start waits for an engine that went away
 	pauseGrace  time.Duration // least age of a namespace that may be removed as a leftover
 	collectOver time.Duration // how long the host may be silent before leftovers are left alone
 }
 
 func defaultTimes() times {
-	return times{drain: 15 * time.Second, reconnect: time.Second, pauseGrace: time.Hour, collectOver: 2 * time.Minute}
+	return times{drain: 15 * time.Second, reconnect: time.Second, engineBack: 30 * time.Second, pauseGrace: time.Hour, collectOver: 2 * time.Minute}
 }
 
 // New returns a driver that is not configured yet.

@@ -16,7 +16,7 @@ var (
 	// nameTaken: a container of that name exists.
 	nameTaken = regexp.MustCompile(`(?i)container name .+ is already in use|Conflict\. The name`)
 	// passing are troubles of the engine that another attempt may not meet.
-	passing = regexp.MustCompile(`(?i)timeout|timed out|duplicate mount point|EOF|connection refused|device or resource busy|no such image|cannot connect to the docker daemon|No such container|context deadline exceeded|transport is closing|Unavailable`)
+	passing = regexp.MustCompile(`(?i)timeout|timed out|duplicate mount point|EOF|connection refused|device or resource busy|no such image|cannot connect to the docker daemon|No such container|context deadline exceeded|transport is closing|Unavailable|failed to update store for object`)
 	// foreignProgram is how a kernel refuses a program for another processor.
 	foreignProgram = regexp.MustCompile(`(?i)exec format error`)
 )

@@ -37,6 +37,21 @@ func (d *Driver) Start(ctx context.Context, r *driver.StartRequest[config.Task])
 	if err := s.config.Allow(r.Config); err != nil {
 		return nil, err
 	}
+	t, err := d.attempt(ctx, s, r, owner)
+	if err != nil && goingDown(s.config) {
+		if err = d.awaitEngine(ctx, s, r, err); err == nil {
+			t, err = d.attempt(ctx, s, r, owner)
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	d.add(t)
+	return &driver.StartResponse[State]{State: State{ContainerID: t.container, Network: t.network}, Network: t.network}, nil
+}
+
+// attempt gets the image and runs the container. If it fails nothing of it is left.
+func (d *Driver) attempt(ctx context.Context, s *session, r *driver.StartRequest[config.Task], owner spec.Owner) (*task, error) {
 	found, err := d.fetch(ctx, s, r)
 	if err != nil {
 		d.releaseImage(r.Task.ID)
@@ -47,8 +62,24 @@ func (d *Driver) Start(ctx context.Context, r *driver.StartRequest[config.Task])
 		d.releaseImage(r.Task.ID)
 		return nil, err
 	}
-	d.add(t)
-	return &driver.StartResponse[State]{State: State{ContainerID: t.container, Network: t.network}, Network: t.network}, nil
+	return t, nil
+}
+
+// awaitEngine waits for an engine that went away during a start, so that a restart of dockerd does not use up the attempts
+// of every task's restart policy. cause is what the engine said when it went.
+func (d *Driver) awaitEngine(ctx context.Context, s *session, r *driver.StartRequest[config.Task], cause error) error {
+	d.wake()
+	r.Emit("dockerd does not answer; waiting for it", nil)
+	ctx, cancel := context.WithTimeout(ctx, d.times.engineBack)
+	defer cancel()
+	for goingDown(s.config) {
+		select {
+		case <-time.After(d.times.reconnect):
+		case <-ctx.Done():
+			return driver.Recoverable(fmt.Errorf("dockerd did not answer for %s: %w", d.times.engineBack, cause))
+		}
+	}
+	return nil
 }
 
 // run makes and starts the container. If it fails nothing of it is left.
