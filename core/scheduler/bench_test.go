@@ -13,6 +13,15 @@ func BenchmarkProcess(b *testing.B) {
 	w := newWorld(b)
 	for i := range 5000 {
 		n := testNode(fmt.Sprintf("node-%05d", i))
+		for _, name := range []string{"m0", "m1"} {
+			d := &model.NodeDevice{Vendor: "acme", Type: "gpu", Name: name, Attributes: map[string]*model.DeviceAttribute{
+				"memory": {Int: new(int64(4)), Unit: "GiB"},
+			}}
+			for id := range 4 {
+				d.Instances = append(d.Instances, &model.NodeDeviceInstance{ID: fmt.Sprintf("%s-%d", name, id), Healthy: true})
+			}
+			n.NodeResources.Devices = append(n.NodeResources.Devices, d)
+		}
 		n.Meta = map[string]string{"rack": fmt.Sprintf("r%d", i%50)}
 		w.node(n)
 	}
@@ -27,6 +36,15 @@ func BenchmarkProcess(b *testing.B) {
 		}},
 		{"1200-with-ports", 1200, func(g *model.TaskGroup) {
 			g.Networks = []*model.Network{{DynamicPorts: []model.Port{{Label: "http"}}}}
+		}},
+		{"1000-with-devices", 1000, func(g *model.TaskGroup) {
+			g.Tasks[0].Resources.Devices = []*model.RequestedDevice{{Name: "acme/gpu", Count: 1,
+				Constraints: []model.Constraint{{LTarget: "${device.attr.memory}", Operand: ">=", RTarget: "2048 MiB"}},
+				Affinities:  []model.Affinity{{LTarget: "${device.model}", Operand: "=", RTarget: "m1", Weight: 50}},
+			}}
+		}},
+		{"1000-with-cores", 1000, func(g *model.TaskGroup) {
+			g.Tasks[0].Resources.CPU, g.Tasks[0].Resources.Cores = 0, 1
 		}},
 		{"1", 1, func(*model.TaskGroup) {}},
 	} {

@@ -110,7 +110,7 @@ func compareText(a, b string) int {
 func overcommit(rt *rapid.T, w *world) {
 	for _, n := range w.Fleet().All() {
 		var cpu, mem int64
-		ports, cores := map[int]string{}, map[uint16]string{}
+		ports, cores, devices := map[int]string{}, map[uint16]string{}, map[string]string{}
 		var names []string
 		for _, a := range w.AllocsByNode(n.ID) {
 			if a.Terminal() {
@@ -125,6 +125,14 @@ func overcommit(rt *rapid.T, w *world) {
 						rt.Fatalf("node %s: core %d is held by %s and %s", n.ID, c, other, a.ID)
 					}
 					cores[c] = a.ID
+				}
+				for _, d := range task.Devices {
+					for _, id := range d.DeviceIDs {
+						if other := devices[d.ID()+" "+id]; other != "" {
+							rt.Fatalf("node %s: device %s %s is held by %s and %s", n.ID, d.ID(), id, other, a.ID)
+						}
+						devices[d.ID()+" "+id] = a.ID
+					}
 				}
 			}
 			for _, p := range a.AllocatedResources.Shared.Ports {
@@ -202,6 +210,18 @@ func propertyNode(rt *rapid.T, i int) *model.Node {
 	n := testNode(fmt.Sprintf("n%d", i))
 	n.NodeResources.NodeNetworks[0].Addresses[0].Address = fmt.Sprintf("10.0.0.%d", i)
 	n.Meta = map[string]string{"rack": fmt.Sprintf("r%d", rapid.IntRange(0, 2).Draw(rt, "rack"))}
+	for i := range rapid.IntRange(0, 3).Draw(rt, "devices") {
+		d := &model.NodeDevice{Vendor: "acme", Type: "gpu", Name: fmt.Sprintf("m%d", i%2), Attributes: map[string]*model.DeviceAttribute{
+			"memory": {Int: new(int64(rapid.IntRange(1, 3).Draw(rt, "memory"))), Unit: "GiB"},
+		}}
+		if i == 2 {
+			d.Type = "fpga"
+		}
+		for id := range rapid.IntRange(1, 3).Draw(rt, "instances") {
+			d.Instances = append(d.Instances, &model.NodeDeviceInstance{ID: fmt.Sprint(id), Healthy: rapid.IntRange(0, 4).Draw(rt, "healthy") > 0})
+		}
+		n.NodeResources.Devices = append(n.NodeResources.Devices, d)
+	}
 	switch rapid.IntRange(0, 7).Draw(rt, "status") {
 	case 0:
 		n.Status = model.NodeStatusDown
@@ -226,7 +246,7 @@ func propertyJob(rt *rapid.T, typ string, version uint64) *model.Job {
 	}
 	g.Tasks[0].Config = map[string]any{"command": rapid.SampledFrom([]string{"a", "b"}).Draw(rt, "command")}
 	g.Tasks[0].Resources = &model.Resources{CPU: rapid.SampledFrom([]int{100, 1500}).Draw(rt, "cpu"), MemoryMB: 300}
-	switch rapid.IntRange(0, 5).Draw(rt, "extra") {
+	switch rapid.IntRange(0, 8).Draw(rt, "extra") {
 	case 0:
 		g.Networks = []*model.Network{{DynamicPorts: []model.Port{{Label: "a"}}}}
 	case 1:
@@ -238,10 +258,31 @@ func propertyJob(rt *rapid.T, typ string, version uint64) *model.Job {
 	case 4:
 		g.Spreads = []model.Spread{{Attribute: "${meta.rack}", Weight: 50}}
 	}
+	if extra := rapid.IntRange(0, 3).Draw(rt, "wants devices"); extra > 1 {
+		g.Tasks[0].Resources.Devices = propertyDevices(rt)
+	}
 	if rapid.Bool().Draw(rt, "disconnect") && typ != model.JobTypeSysBatch {
 		g.Disconnect = &model.Disconnect{LostAfter: time.Hour, Replace: rapid.Bool().Draw(rt, "replace"), Reconcile: "best_score"}
 	}
 	return j
+}
+
+func propertyDevices(rt *rapid.T) []*model.RequestedDevice {
+	var out []*model.RequestedDevice
+	for range rapid.IntRange(1, 2).Draw(rt, "requests") {
+		d := &model.RequestedDevice{
+			Name:  rapid.SampledFrom([]string{"gpu", "acme/gpu", "acme/gpu/m1", "fpga"}).Draw(rt, "device"),
+			Count: uint64(rapid.IntRange(1, 2).Draw(rt, "device count")),
+		}
+		if rapid.Bool().Draw(rt, "device constraint") {
+			d.Constraints = []model.Constraint{{LTarget: "${device.attr.memory}", Operand: ">=", RTarget: "2048 MiB"}}
+		}
+		if rapid.Bool().Draw(rt, "device affinity") {
+			d.Affinities = []model.Affinity{{LTarget: "${device.model}", Operand: "=", RTarget: "m1", Weight: 50}}
+		}
+		out = append(out, d)
+	}
+	return out
 }
 
 // anAlloc changes one live allocation.

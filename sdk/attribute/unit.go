@@ -9,10 +9,11 @@ type unit struct {
 	factor float64
 }
 
-func unitTable() []unit {
+// unitTable is an array, which costs no memory where it is asked for: schedulers compare by the million.
+func unitTable() [33]unit {
 	const kib = 1024.0
 	const kb = 1000.0
-	sizes := []unit{
+	return [...]unit{
 		{"KiB", "byte", kib},
 		{"MiB", "byte", kib * kib},
 		{"GiB", "byte", kib * kib * kib},
@@ -26,20 +27,27 @@ func unitTable() []unit {
 		{"TB", "byte", kb * kb * kb * kb},
 		{"PB", "byte", kb * kb * kb * kb * kb},
 		{"EB", "byte", kb * kb * kb * kb * kb * kb},
+		{"KiB/s", "byte rate", kib},
+		{"MiB/s", "byte rate", kib * kib},
+		{"GiB/s", "byte rate", kib * kib * kib},
+		{"TiB/s", "byte rate", kib * kib * kib * kib},
+		{"PiB/s", "byte rate", kib * kib * kib * kib * kib},
+		{"EiB/s", "byte rate", kib * kib * kib * kib * kib * kib},
+		{"kB/s", "byte rate", kb},
+		{"KB/s", "byte rate", kb},
+		{"MB/s", "byte rate", kb * kb},
+		{"GB/s", "byte rate", kb * kb * kb},
+		{"TB/s", "byte rate", kb * kb * kb * kb},
+		{"PB/s", "byte rate", kb * kb * kb * kb * kb},
+		{"EB/s", "byte rate", kb * kb * kb * kb * kb * kb},
+		{"MHz", "hertz", 1e6},
+		{"GHz", "hertz", 1e9},
+		{"mW", "watt", 1e-3},
+		{"W", "watt", 1},
+		{"kW", "watt", 1e3},
+		{"MW", "watt", 1e6},
+		{"GW", "watt", 1e9},
 	}
-	table := append([]unit{}, sizes...)
-	for _, s := range sizes {
-		table = append(table, unit{s.name + "/s", "byte rate", s.factor})
-	}
-	return append(table,
-		unit{"MHz", "hertz", 1e6},
-		unit{"GHz", "hertz", 1e9},
-		unit{"mW", "watt", 1e-3},
-		unit{"W", "watt", 1},
-		unit{"kW", "watt", 1e3},
-		unit{"MW", "watt", 1e6},
-		unit{"GW", "watt", 1e9},
-	)
 }
 
 func unitOf(name string) (unit, bool) {

@@ -28,8 +28,11 @@ func (a *Ask) Assign(n *model.Node, perCore int64, used *fleet.Exact, rng *rand.
 		if !ok {
 			return nil, reasonNoDevice
 		}
-		for task, d := range given {
-			out.Tasks[task].Devices = d
+		for _, p := range given {
+			task := out.Tasks[p.ask.task]
+			task.Devices = append(task.Devices, &model.AllocatedDevice{
+				Vendor: p.group.Vendor, Type: p.group.Type, Name: p.group.Name, DeviceIDs: p.ids,
+			})
 		}
 	}
 	return out, ""

@@ -1,6 +1,7 @@
 package feasible
 
 import (
+	"slices"
 	"strconv"
 
 	"github.com/droverhq/drover/core/model"
@@ -61,7 +62,10 @@ func CheckDraft(d *fleet.Draft, nodeID string, removed, proposed []*model.Alloca
 			taken++
 			continue
 		}
-		if why = collision(d.Exact(num), a.AllocatedResources); why != "" {
+		if why = collision(d.Exact(num), a.AllocatedResources); why == "" && !holds(removed, a.ID) {
+			why = absent(nodes.Node[i], a.AllocatedResources)
+		}
+		if why != "" {
 			break
 		}
 		d.Take(num, a.AllocatedResources)
@@ -153,6 +157,54 @@ func collision(used *fleet.Exact, r *model.AllocatedResources) string {
 		}
 	}
 	return ""
+}
+
+func holds(removed []*model.Allocation, id string) bool {
+	return slices.ContainsFunc(removed, func(a *model.Allocation) bool { return a.ID == id })
+}
+
+// absent tells whether cores or devices that a new allocation is to get are not, or no longer, the node's to give. What
+// an allocation has already it keeps.
+func absent(n *model.Node, r *model.AllocatedResources) string {
+	for _, t := range r.Tasks {
+		if len(t.Cpu.ReservedCores) > 0 {
+			free := fleet.ReservableCores(n)
+			for _, id := range t.Cpu.ReservedCores {
+				if !slices.Contains(free, id) {
+					return "cores"
+				}
+			}
+		}
+		for _, d := range t.Devices {
+			for _, id := range d.DeviceIDs {
+				if why := deviceTrouble(n, d, id); why != "" {
+					return "devices: " + d.ID() + " " + id + " " + why
+				}
+			}
+		}
+	}
+	return ""
+}
+
+// deviceTrouble tells why a node cannot give a device out; "" if it can.
+func deviceTrouble(n *model.Node, want *model.AllocatedDevice, id string) string {
+	if n.NodeResources != nil {
+		for _, d := range n.NodeResources.Devices {
+			if d.Vendor != want.Vendor || d.Type != want.Type || d.Name != want.Name {
+				continue
+			}
+			for _, i := range d.Instances {
+				switch {
+				case i.ID != id:
+				case i.Healthy:
+					return ""
+				default:
+					return "is unhealthy"
+				}
+			}
+		}
+	}
+	return "is not there any more"
 }
 
 func portCollision(label string, port int) string {

@@ -43,6 +43,9 @@ func (e *Exact) Core(id uint16) bool {
 // Device tells whether a device instance is held. Key is DeviceKey.
 func (e *Exact) Device(key string) bool { return e != nil && e.devices[key] > 0 }
 
+// HoldsDevices tells whether any device instance is held.
+func (e *Exact) HoldsDevices() bool { return e != nil && len(e.devices) > 0 }
+
 // Overlap tells whether a core or device instance is held by more than one allocation.
 func (e *Exact) Overlap() bool { return e != nil && e.shared > 0 }
 
