@@ -28,6 +28,7 @@ func (b *ruleBook) of(job *model.Job, g *model.TaskGroup) *feasible.Rules {
 		b.rules = map[groupKey]*feasible.Rules{}
 	}
 	r := feasible.NewRules(b.run.draft, job, g, b.run.config.MemoryOversubscriptionEnabled)
+	r.CheckConfigs(b.run.Configs, g)
 	b.rules[key] = r
 	return r
 }

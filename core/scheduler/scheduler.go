@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/droverhq/drover/core/model"
+	"github.com/droverhq/drover/core/scheduler/feasible"
 	"github.com/droverhq/drover/core/scheduler/fleet"
 )
 
@@ -39,6 +40,9 @@ type State interface {
 type Input struct {
 	Eval  *model.Evaluation
 	State State
+
+	// Configs answers for the schemas of the nodes' drivers; nil = every node accepts every config.
+	Configs feasible.Configs
 
 	// Now stands for the current time.
 	Now time.Time

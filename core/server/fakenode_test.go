@@ -32,6 +32,7 @@ type fakeNode struct {
 	jobs    int
 	removed []string
 	pushAt  map[string]time.Time
+	schema  rpc.DriverSchema
 }
 
 type taskConfig struct {
@@ -39,18 +40,21 @@ type taskConfig struct {
 	Args    []string `config:"args"`
 }
 
-func testSchema(t *testing.T) rpc.DriverSchema {
+func testSchema(t *testing.T) rpc.DriverSchema { return schemaOf[taskConfig](t, "1.0.0") }
+
+// schemaOf is the schema of a version of the driver whose tasks' configs are a C.
+func schemaOf[C any](t *testing.T, version string) rpc.DriverSchema {
 	t.Helper()
-	spec, err := schema.Of[taskConfig]()
+	spec, err := schema.Of[C]()
 	if err != nil {
 		t.Fatal(err)
 	}
-	wire, err := proto.Marshal(spec.Proto())
+	wire, err := proto.MarshalOptions{Deterministic: true}.Marshal(spec.Proto())
 	if err != nil {
 		t.Fatal(err)
 	}
 	sum := sha256.Sum256(wire)
-	return rpc.DriverSchema{Driver: "test", Version: "1.0.0", Digest: hex.EncodeToString(sum[:]), Spec: wire}
+	return rpc.DriverSchema{Driver: "test", Version: version, Digest: hex.EncodeToString(sum[:]), Spec: wire}
 }
 
 func testNode(id string) *model.Node {
@@ -70,8 +74,15 @@ func testNode(id string) *model.Node {
 // join starts a node and waits until it is ready.
 func join(t *testing.T, s *Server, behave func(*model.Allocation) string) *fakeNode {
 	t.Helper()
+	return joinWith(t, s, testSchema(t), behave)
+}
+
+// joinWith is join for a node whose driver has that schema.
+func joinWith(t *testing.T, s *Server, sc rpc.DriverSchema, behave func(*model.Allocation) string) *fakeNode {
+	t.Helper()
 	n := &fakeNode{
-		t: t, id: uuid.NewString(), pushed: make(chan struct{}, 1), behave: behave,
+		schema: sc,
+		t:      t, id: uuid.NewString(), pushed: make(chan struct{}, 1), behave: behave,
 		allocs: map[string]*model.Allocation{}, status: map[string]string{}, pushAt: map[string]time.Time{},
 	}
 	n.secret = "secret-" + n.id
@@ -92,9 +103,9 @@ func (n *fakeNode) connect(s *Server) {
 		n.t.Fatal(err)
 	}
 	n.sess = sess
-	sc := testSchema(n.t)
+	sc := n.schema
 	node := testNode(n.id)
-	node.Drivers["test"].SchemaDigest = sc.Digest
+	node.Drivers["test"].SchemaDigest, node.Drivers["test"].Version = sc.Digest, sc.Version
 	if _, err := rpc.NodeRegister.Call(ctx, sess.Conn(), &rpc.NodeRegisterRequest{Node: node, Schemas: []rpc.DriverSchema{sc}}); err != nil {
 		n.t.Fatal(err)
 	}

@@ -72,7 +72,7 @@ func (s *Server) dryRun(resp *JobPlanResponse, snap *state.Snapshot, job *model.
 	eval := newEval(job, model.TriggerJobRegister)
 	eval.AnnotatePlan = true
 	out, err := scheduler.Process(scheduler.Input{
-		Eval: eval, State: withJob{snap, job}, Now: time.Now().UTC(), NewID: uuid.NewString,
+		Eval: eval, State: withJob{snap, job}, Configs: s.configs(snap), Now: time.Now().UTC(), NewID: uuid.NewString,
 	})
 	if err != nil {
 		return err

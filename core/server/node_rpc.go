@@ -42,13 +42,7 @@ func (s *Server) nodeRegister(ctx context.Context, q *rpc.NodeRegisterRequest) (
 		n.Status = old.Status // it only tells what else it offers now
 	}
 	entry := &consensus.RegisterNode{Node: &n}
-	for _, sc := range q.Schemas {
-		if _, err := s.schemas.parse(sc.Digest, sc.Spec); err != nil {
-			s.logger.Warn("driver schema not accepted: configurations are not checked against it", "node", n.ID, "driver", sc.Driver, "version", sc.Version, "error", err)
-			continue
-		}
-		entry.Schemas = append(entry.Schemas, consensus.DriverSchema(sc))
-	}
+	entry.Schemas = s.acceptSchemas(n.ID, q.Schemas)
 	if old == nil || old.Status != n.Status || placementChanged(old, &n) {
 		entry.Evals = nodeEvals(snap, &n, model.TriggerNodeUpdate)
 	}
@@ -89,7 +83,7 @@ func placementChanged(old, n *model.Node) bool {
 	}
 	for name, d := range n.Drivers {
 		o := old.Drivers[name]
-		if o == nil || o.Detected != d.Detected || o.Healthy != d.Healthy {
+		if o == nil || o.Detected != d.Detected || o.Healthy != d.Healthy || o.SchemaDigest != d.SchemaDigest {
 			return true
 		}
 	}

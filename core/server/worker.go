@@ -63,7 +63,7 @@ func (s *Server) workOn(d *broker.Delivery, seed uint64) (err error) {
 	seed ^= h.Sum64()
 	for attempt := 0; ; attempt++ {
 		out, err := scheduler.Process(scheduler.Input{
-			Eval: eval, State: snap, Now: time.Now().UTC(), Seed: seed + uint64(attempt), NewID: uuid.NewString, Attempt: attempt,
+			Eval: eval, State: snap, Configs: s.configs(snap), Now: time.Now().UTC(), Seed: seed + uint64(attempt), NewID: uuid.NewString, Attempt: attempt,
 		})
 		if err != nil {
 			return s.storeFailure(eval, err)

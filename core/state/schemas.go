@@ -19,6 +19,11 @@ func (s *Snapshot) Schemas(driver string) []*Schema {
 	return collect(each[*Schema](s, TableSchemas, byID+prefix, driver, ""))
 }
 
+// Schema returns the schema of a driver with that digest, nil when no node has it.
+func (s *Snapshot) Schema(driver, digest string) *Schema {
+	return one[*Schema](s, TableSchemas, byID, driver, digest)
+}
+
 // DriverOnNodes tells whether any node has the driver.
 func (s *Snapshot) DriverOnNodes(driver string) bool {
 	for n := range s.Nodes() {
@@ -51,13 +56,13 @@ func (tx *Txn) registerSchemas(n *model.Node, schemas []*Schema) {
 	}
 	for _, s := range schemas {
 		has[[2]string{s.Driver, s.Digest}] = true
-		if one[*Schema](tx.Snapshot, TableSchemas, byID, s.Driver, s.Digest) == nil {
+		if tx.Schema(s.Driver, s.Digest) == nil {
 			tx.insert(TableSchemas, s)
 		}
 	}
 	tx.dropSchemas(n.ID, has)
 	for key := range has {
-		if one[*Schema](tx.Snapshot, TableSchemas, byID, key[0], key[1]) == nil {
+		if tx.Schema(key[0], key[1]) == nil {
 			continue // the node names a schema that it did not send
 		}
 		if one[*schemaNode](tx.Snapshot, tableSchemaNodes, byID, key[0], key[1], n.ID) == nil {
@@ -78,7 +83,7 @@ func (tx *Txn) dropSchemas(nodeID string, keep map[[2]string]bool) {
 			used = true
 			break
 		}
-		if s := one[*Schema](tx.Snapshot, TableSchemas, byID, row.Driver, row.Digest); s != nil && !used {
+		if s := tx.Schema(row.Driver, row.Digest); s != nil && !used {
 			tx.remove(TableSchemas, s)
 		}
 	}

@@ -58,6 +58,8 @@ func (r *Rules) Eligibility(into map[string]bool) {
 		case job != OK:
 			into[name] = into[name] || false
 		case group == unasked:
+		case group == OK && r.configs != nil && r.configs.classes[class] != unasked:
+			into[name] = into[name] || r.configs.classes[class] == OK
 		default:
 			into[name] = into[name] || group == OK
 		}

@@ -33,6 +33,7 @@ type Rules struct {
 	distinct             []*distinct
 	uniqueDevices        bool // the device requests name unique properties
 	escaped              bool
+	configs              *configCheck // nil: configs are not asked
 }
 
 // labelled is a condition with the text of its constraint.
@@ -141,7 +142,7 @@ func (r *Rules) InPool(nodes *fleet.Nodes, i uint32) bool {
 }
 
 // Stays tells whether an allocation may stay on its node by the job's datacenters, pool and constraints; room and
-// drivers, which it has already, are not asked.
+// drivers, which it has already, and configs, which its driver took, are not asked.
 func (r *Rules) Stays(n fleet.Num) bool {
 	nodes, _, i := r.draft.Row(n)
 	if nodes.Node[i] == nil || !r.inPlace(nodes, i) || r.ofJob(nodes, i) != OK {
@@ -191,6 +192,9 @@ func (r *Rules) static(nodes *fleet.Nodes, i uint32) Verdict {
 		if !hasVolume(nodes.Node[i], v) {
 			return MissingVolumes
 		}
+	}
+	if r.configs != nil {
+		return r.ofConfigs(nodes, i)
 	}
 	return OK
 }

@@ -10,8 +10,8 @@ import (
 )
 
 // ComputedClass names the set of nodes that no cached check can tell apart: same datacenter, class, pool, attributes and
-// meta (those named unique.* aside), devices, and networks offered (scheduling.md, 7; networks are added because the
-// network check is cached as well). Driver health is not part of it.
+// meta (those named unique.* aside), devices, networks offered and drivers' config schemas (scheduling.md, 7; the last two
+// are added because the checks of networks and configs are cached as well). Driver health is not part of it.
 func ComputedClass(n *model.Node) string {
 	h := fnv.New64a()
 	write := func(parts ...string) {
@@ -36,6 +36,16 @@ func ComputedClass(n *model.Node) string {
 	}
 	pairs(n.Attributes)
 	pairs(n.Meta)
+	schemas := make(map[string]string, len(n.Drivers))
+	for name, d := range n.Drivers {
+		if d != nil && d.SchemaDigest != "" {
+			schemas[name] = d.SchemaDigest
+		}
+	}
+	if len(schemas) > 0 {
+		write("schemas")
+		pairs(schemas)
+	}
 	if r := n.NodeResources; r != nil {
 		for _, d := range r.Devices {
 			write("device", d.Vendor, d.Type, d.Name)
