@@ -48,6 +48,11 @@ func makeDirs(c *config.Config) (*dirs, error) {
 	}
 	d.logs = filepath.Join(d.state, "logs")
 	d.run = runDir(d.data)
+	if os.Geteuid() == 0 { // plugins with users of their own must get through it to theirs
+		if err := os.MkdirAll(filepath.Dir(d.run), 0o711); err != nil {
+			return nil, fmt.Errorf("make directory: %w", err)
+		}
+	}
 	for dir, mode := range map[string]os.FileMode{d.data: 0o755, d.state: 0o700, d.alloc: 0o711, d.run: 0o700} {
 		if err := os.MkdirAll(dir, mode); err != nil {
 			return nil, fmt.Errorf("make directory: %w", err)

@@ -152,7 +152,7 @@ func blocks(c *config.Config) []pluginhost.Block {
 	for _, p := range c.Plugins {
 		out = append(out, pluginhost.Block{
 			Name: p.Name, Args: p.Args, Config: p.Config,
-			Require: trust.Level(p.Require), SHA256: p.SHA256, EnvAllow: p.EnvAllow,
+			Require: trust.Level(p.Require), SHA256: p.SHA256, EnvAllow: p.EnvAllow, User: p.User,
 		})
 	}
 	return out

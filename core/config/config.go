@@ -153,6 +153,7 @@ type Plugin struct {
 	Require  string         `cfg:"require"` // instead of plugin_trust.require
 	SHA256   Texts          `cfg:"sha256"`
 	EnvAllow []string       `cfg:"env_allow"` // nil: everything but secrets
+	User     string         `cfg:"user"`      // the plugin's own; empty: the agent's
 }
 
 // Texts is a list that may be written as a single text.

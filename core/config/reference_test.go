@@ -92,6 +92,7 @@ var meanings = map[string]string{
 	"plugin_trust.trusted_keys":          "public keys by name: the line that `drover plugin keygen` prints, or the absolute path of its `.pub` file",
 	"plugin.require":                     "the same for this plugin alone; `plugin_trust.require` unless set",
 	"plugin.sha256":                      "SHA-256 of the binary that may run, in hex, or a list of them",
+	"plugin.user":                        "user, by name or number, that the plugin runs as, with its groups; the agent must be root. Unset, the agent's",
 	"plugin.env_allow":                   "variables of the agent that the plugin inherits, `*` being any text, besides `PATH` and the like; unset, all but secrets. The agent's own secrets never",
 	"plugin.args":                        "arguments for the binary",
 	"plugin.config":                      "settings for the plugin, checked against its schema",

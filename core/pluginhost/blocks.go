@@ -75,7 +75,8 @@ func (b Block) digest() string {
 		Config map[string]any
 		Env    []string
 		Strict bool
-	}{append([]string{}, b.Args...), b.Config, append([]string{}, b.EnvAllow...), b.EnvAllow != nil})
+		User   string
+	}{append([]string{}, b.Args...), b.Config, append([]string{}, b.EnvAllow...), b.EnvAllow != nil, b.User})
 	if err != nil { // a value that JSON does not have; its text tells it apart as well
 		text = fmt.Appendf(nil, "%v", b)
 	}

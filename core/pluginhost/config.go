@@ -65,6 +65,8 @@ type Block struct {
 	Config map[string]any
 	// EnvAllow, if not nil, is the complete list of variables that the plugin inherits, besides PATH and the like.
 	EnvAllow []string
+	// User is the user of its own that the plugin runs as; empty = the agent's.
+	User string
 	// Require is what this plugin's binary must bring; empty = what Config.Trust says.
 	Require trust.Level
 	// SHA256 are the digests in hex of the binaries that may run under this block; empty = any.

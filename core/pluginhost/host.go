@@ -154,8 +154,9 @@ func (h *Host) endRest(ctx context.Context) error {
 	errs = append(errs, h.config.Records.Save(map[string]Record{}))
 	for _, f := range families {
 		h.closeStreams(ctx, f)
-		errs = append(errs, os.RemoveAll(f.runDir()))
+		errs = append(errs, f.removeDirs())
 	}
+	os.Remove(h.usersDir()) // unless something else is in it, or it was never made
 	return errors.Join(errs...)
 }
 

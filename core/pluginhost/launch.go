@@ -37,8 +37,12 @@ func (g *generation) launch(ctx context.Context, block Block) (_ *connection, er
 	if err := g.trusted(); err != nil {
 		return nil, final("%v", err)
 	}
-	if err := os.MkdirAll(g.runDir(), 0o700); err != nil {
-		return nil, fmt.Errorf("make socket directory: %w", err)
+	as, err := lookupAccount(block.User)
+	if err != nil {
+		return nil, err
+	}
+	if err := g.makeDirs(as); err != nil {
+		return nil, err
 	}
 	con, err := g.openConsole(ctx, h.now().UnixNano())
 	if err != nil {
@@ -47,7 +51,9 @@ func (g *generation) launch(ctx context.Context, block Block) (_ *connection, er
 	proc, err := process.Start(process.Command{
 		Path:   h.store.Path(g.digest, g.family.file),
 		Args:   block.Args,
-		Env:    g.environ(block),
+		Env:    g.environ(block, as),
+		Dir:    as.workDir(),
+		As:     as.credential(),
 		Stdout: con.stdout,
 		Stderr: con.stderr,
 	})
@@ -56,7 +62,7 @@ func (g *generation) launch(ctx context.Context, block Block) (_ *connection, er
 		con.introduction.Close()
 		return nil, notStarted(err)
 	}
-	c, err := g.connect(ctx, con, proc)
+	c, err := g.connect(ctx, con, proc, as)
 	if err != nil {
 		con.introduction.Close()
 		killed := proc.Kill()
@@ -77,7 +83,7 @@ func notStarted(err error) error {
 	return fmt.Errorf("run it: %w", err)
 }
 
-func (g *generation) connect(ctx context.Context, con *console, proc *process.Process) (*connection, error) {
+func (g *generation) connect(ctx context.Context, con *console, proc *process.Process, as *account) (*connection, error) {
 	ctx, cancel := context.WithTimeout(ctx, g.family.host.config.Limits.Start)
 	defer cancel()
 	line, err := con.readLine(ctx, proc)
@@ -92,15 +98,15 @@ func (g *generation) connect(ctx context.Context, con *console, proc *process.Pr
 		return nil, final("%v", err)
 	}
 	rec := Record{Network: shake.Network, Addr: shake.Addr, Process: proc.ID()}
-	client, err := dial(ctx, rec)
+	client, err := dial(ctx, rec, as)
 	if err != nil {
 		return nil, err
 	}
-	return &connection{proc: proc, client: client, network: shake.Network, addr: shake.Addr, stdout: con.fifo}, nil
+	return &connection{proc: proc, client: client, network: shake.Network, addr: shake.Addr, stdout: con.fifo, confined: g.confined(as)}, nil
 }
 
-func dial(ctx context.Context, rec Record) (*host.Client, error) {
-	if err := checkPeer(rec.Network, rec.Addr, rec.Process); err != nil {
+func dial(ctx context.Context, rec Record, as *account) (*host.Client, error) {
+	if err := checkPeer(rec.Network, rec.Addr, rec.Process, as.uid()); err != nil {
 		return nil, err
 	}
 	return host.Dial(ctx, host.Reattach{Protocol: "grpc", Network: rec.Network, Addr: rec.Addr, Pid: rec.Process.PID})
@@ -129,7 +135,11 @@ func (g *generation) reach(ctx context.Context, proc *process.Process, rec Recor
 	}
 	ctx, cancel := context.WithTimeout(ctx, g.family.host.config.Limits.Call)
 	defer cancel()
-	client, err := dial(ctx, rec)
+	as, err := lookupAccount(block.User)
+	if err != nil {
+		return nil, err
+	}
+	client, err := dial(ctx, rec, as)
 	if err != nil {
 		return nil, err
 	}
@@ -139,7 +149,7 @@ func (g *generation) reach(ctx context.Context, proc *process.Process, rec Recor
 	if rec.Stdout != "" {
 		g.collectStdout(ctx, rec.Stdout)
 	}
-	return &connection{proc: proc, client: client, network: rec.Network, addr: rec.Addr, stdout: rec.Stdout, reattached: true}, nil
+	return &connection{proc: proc, client: client, network: rec.Network, addr: rec.Addr, stdout: rec.Stdout, reattached: true, confined: g.confined(as)}, nil
 }
 
 // handOverStdout gives what the plugin prints from now on to the collector, so that it never blocks on a full pipe.
@@ -187,10 +197,13 @@ const (
 )
 
 // environ is the plugin's environment: what it may inherit, its private directory, and what makes it a plugin.
-func (g *generation) environ(block Block) []string {
-	env := pluginEnviron(g.family.host.config.Environ, block.EnvAllow)
+func (g *generation) environ(block Block, as *account) []string {
+	env := as.environ(pluginEnviron(g.family.host.config.Environ, block.EnvAllow))
 	c := g.family.host.config
-	env = append(env, "TMPDIR="+g.runDir(), "PLUGIN_UNIX_SOCKET_DIR="+g.runDir(), runDirVariable+"="+c.RunDir)
+	env = append(env, "TMPDIR="+g.socketDir(as), "PLUGIN_UNIX_SOCKET_DIR="+g.socketDir(as), runDirVariable+"="+g.sharedDir(as))
+	if as != nil {
+		c.LogSocket = "" // the collector serves the agent's user only
+	}
 	for _, v := range []struct{ name, value string }{{logSocketVariable, c.LogSocket}, {nodeVariable, c.NodeID}, {clusterVariable, c.ClusterID}} {
 		if v.value != "" {
 			env = append(env, v.name+"="+v.value)

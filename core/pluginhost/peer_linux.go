@@ -3,7 +3,6 @@ package pluginhost
 import (
 	"fmt"
 	"net"
-	"os"
 
 	"golang.org/x/sys/unix"
 
@@ -11,8 +10,8 @@ import (
 )
 
 // checkPeer reports whether the one who listens at the address is the process, or (a plugin behind a wrapper script) one
-// of the session it leads. Sockets know who made them; TCP does not.
-func checkPeer(network, addr string, id process.Identity) error {
+// of the session it leads, and runs as the user. Sockets know who made them; TCP does not.
+func checkPeer(network, addr string, id process.Identity, uid int) error {
 	if network != "unix" {
 		return nil
 	}
@@ -35,8 +34,8 @@ func checkPeer(network, addr string, id process.Identity) error {
 	if credErr != nil {
 		return fmt.Errorf("peer of %s: %w", addr, credErr)
 	}
-	if int(cred.Uid) != os.Geteuid() {
-		return fmt.Errorf("socket %s belongs to user %d", addr, cred.Uid)
+	if int(cred.Uid) != uid {
+		return fmt.Errorf("socket %s belongs to user %d, not to user %d", addr, cred.Uid, uid)
 	}
 	if int(cred.Pid) == id.PID {
 		return nil

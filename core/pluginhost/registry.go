@@ -231,7 +231,7 @@ func (h *Host) forget(g *generation) {
 			g.log.Warn("plugin's stdout is not closed", "error", err)
 		}
 	}
-	if err := os.RemoveAll(g.runDir()); err != nil {
+	if err := g.removeDirs(); err != nil {
 		g.log.Warn("plugin's socket directory is not removed", "error", err)
 	}
 }

@@ -26,6 +26,7 @@ type connection struct {
 	stdout        string   // FIFO
 	drained       *os.File // our end of its stdout, if nobody else reads it
 	reattached    bool
+	confined      string // see removeSocket
 }
 
 // close ends our side.
@@ -41,16 +42,6 @@ func (c *connection) destroy() error {
 	err := c.proc.Kill()
 	c.removeSocket()
 	return err
-}
-
-// removeSocket removes what a killed plugin leaves.
-func (c *connection) removeSocket() {
-	if c.network == "unix" {
-		os.Remove(c.addr)
-	}
-	if c.stdout != "" {
-		os.Remove(c.stdout)
-	}
 }
 
 // session is one process of a generation, configured and in use.

@@ -28,6 +28,14 @@ type Command struct {
 	Env    []string
 	Stdout *os.File // inherited
 	Stderr *os.File // inherited
+	Dir    string   // empty = this process'
+	As     *Credential
+}
+
+// Credential is the user that a process runs as; nil = this process'.
+type Credential struct {
+	UID, GID uint32
+	Groups   []uint32
 }
 
 // Process is a running process, our child or not.
@@ -46,8 +54,8 @@ type Process struct {
 // Start starts a process in a session of its own, so that nothing that happens to the agent reaches it.
 func Start(c Command) (*Process, error) {
 	cmd := exec.Command(c.Path, c.Args...)
-	cmd.Env, cmd.Stdout, cmd.Stderr = c.Env, c.Stdout, c.Stderr
-	w, err := start(cmd)
+	cmd.Env, cmd.Stdout, cmd.Stderr, cmd.Dir = c.Env, c.Stdout, c.Stderr, c.Dir
+	w, err := start(cmd, c.As)
 	if err != nil {
 		return nil, err
 	}

@@ -22,9 +22,9 @@ type pidfd struct {
 	once sync.Once
 }
 
-func start(cmd *exec.Cmd) (watch, error) {
+func start(cmd *exec.Cmd, as *Credential) (watch, error) {
 	fd := -1
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, PidFD: &fd}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, PidFD: &fd, Credential: as.system()}
 	if err := startUnlessBusy(cmd); err != nil {
 		return watch{}, err
 	}
@@ -48,7 +48,7 @@ func startUnlessBusy(cmd *exec.Cmd) error {
 		}
 		time.Sleep(10 * time.Millisecond)
 		again := exec.Command(cmd.Path, cmd.Args[1:]...)
-		again.Env, again.Stdout, again.Stderr, again.SysProcAttr = cmd.Env, cmd.Stdout, cmd.Stderr, cmd.SysProcAttr
+		again.Env, again.Stdout, again.Stderr, again.SysProcAttr, again.Dir = cmd.Env, cmd.Stdout, cmd.Stderr, cmd.SysProcAttr, cmd.Dir
 		*cmd = *again
 	}
 }

@@ -16,8 +16,8 @@ type watch struct {
 	child *exec.Cmd
 }
 
-func start(cmd *exec.Cmd) (watch, error) {
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+func start(cmd *exec.Cmd, as *Credential) (watch, error) {
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Credential: as.system()}
 	if err := cmd.Start(); err != nil {
 		return watch{}, err
 	}

@@ -18,7 +18,10 @@ type handle struct {
 	once sync.Once
 }
 
-func start(cmd *exec.Cmd) (watch, error) {
+func start(cmd *exec.Cmd, as *Credential) (watch, error) {
+	if as != nil {
+		return watch{}, errors.New("a process cannot be started as another user on Windows")
+	}
 	cmd.SysProcAttr = &syscall.SysProcAttr{CreationFlags: windows.CREATE_NEW_PROCESS_GROUP | windows.CREATE_NO_WINDOW}
 	if err := cmd.Start(); err != nil {
 		return watch{}, err
