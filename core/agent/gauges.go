@@ -1,6 +1,8 @@
 package agent
 
 import (
+	"fmt"
+	"maps"
 	"time"
 
 	"github.com/droverhq/drover/core/model"
@@ -79,16 +81,40 @@ func (a *Agent) nodeGauges() []telemetry.Gauge {
 		out = append(out, telemetry.Gauge{Name: "client.tasks." + name, Labels: labels, Value: v})
 	}
 	if a.plugins != nil {
-		for _, p := range a.plugins.Plugins() {
-			l := map[string]string{"plugin": p.Name, "type": p.Type, "node_id": n.ID}
-			up := 0.0
-			if p.Healthy {
-				up = 1
+		out = append(out, pluginGauges(n.ID, a.plugins.Measured())...)
+	}
+	return out
+}
+
+// pluginGauges describe each plugin, by generation: two of them live side by side while one takes over.
+func pluginGauges(nodeID string, plugins []*model.PluginInfo) []telemetry.Gauge {
+	var out []telemetry.Gauge
+	for _, p := range plugins {
+		labels := map[string]string{"plugin": p.Name, "type": p.Type, "file": p.File, "generation": fmt.Sprint(p.Generation), "node_id": nodeID}
+		gauge := func(name string, v float64) {
+			out = append(out, telemetry.Gauge{Name: "client.plugin." + name, Labels: labels, Value: v})
+		}
+		healthy := 0.0
+		if p.Healthy {
+			healthy = 1
+		}
+		gauge("healthy", healthy)
+		gauge("tasks", float64(p.TaskCount))
+		out = append(out, telemetry.Gauge{Name: "client.plugin.restarts", Labels: labels, Value: float64(p.Restarts), Counter: true})
+		if p.Usage == nil {
+			continue
+		}
+		gauge("memory_bytes", float64(p.Usage.MemoryBytes))
+		out = append(out, telemetry.Gauge{Name: "client.plugin.task_events_dropped", Labels: labels, Value: float64(p.Usage.EventsDropped), Counter: true})
+		for _, c := range p.Usage.Methods {
+			labels := maps.Clone(labels)
+			labels["method"] = c.Method
+			for name, v := range map[string]float64{"calls": float64(c.Calls), "errors": float64(c.Errors), "timeouts": float64(c.Timeouts),
+				"refused": float64(c.Refused), "call_seconds": c.Seconds} {
+				out = append(out, telemetry.Gauge{Name: "client.plugin." + name, Labels: labels, Value: v, Counter: true})
 			}
-			out = append(out,
-				telemetry.Gauge{Name: "client.plugin.healthy", Labels: l, Value: up},
-				telemetry.Gauge{Name: "client.plugin.restarts", Labels: l, Value: float64(p.Restarts)},
-				telemetry.Gauge{Name: "client.plugin.tasks", Labels: l, Value: float64(p.TaskCount)})
+			out = append(out, telemetry.Gauge{Name: "client.plugin.in_flight", Labels: labels, Value: float64(c.InFlight)},
+				telemetry.Gauge{Name: "client.plugin.slowest_call_seconds", Labels: labels, Value: c.Slowest})
 		}
 	}
 	return out

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -91,17 +92,73 @@ func pluginStatus(a *app) *cobra.Command {
 		if len(found) == 0 && len(args) > 0 {
 			return fmt.Errorf("no node has a plugin named %q", args[0])
 		}
+		for i := range found {
+			found[i].PluginInfo = cl.measured(cmd.Context(), found[i])
+		}
 		return f.print(a.Stdout, found, func(w io.Writer) {
-			for _, p := range found {
-				printKeys(w, [2]string{"Name", p.Name}, [2]string{"Type", p.Type}, [2]string{"Version", p.Version}, [2]string{"Node", p.NodeName},
-					[2]string{"State", p.State}, [2]string{"Reason", p.Reason}, [2]string{"File", p.File}, [2]string{"SHA-256", p.SHA256}, [2]string{"Trust", first(p.Trust, "nothing was asked for")},
-					[2]string{"PID", strconv.Itoa(p.PID)}, [2]string{"Restarts", strconv.Itoa(p.Restarts)}, [2]string{"Started", stampNS(p.StartedAt)},
-					[2]string{"Generation", fmt.Sprint(p.Generation)}, [2]string{"Tasks", strconv.Itoa(p.TaskCount)})
-				fmt.Fprintln(w)
+			for i, p := range found {
+				if i > 0 {
+					fmt.Fprintln(w)
+				}
+				printPlugin(w, p)
 			}
 		})
 	}
 	return c
+}
+
+// measured asks the node itself, which alone knows what a plugin does and costs now. What the servers know is better
+// than nothing when the node is away.
+func (c *client) measured(ctx context.Context, p plugin) model.PluginInfo {
+	const patience = 5 * time.Second
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	var list []model.PluginInfo
+	if _, err := c.get(ctx, "/v1/client/plugins", query{"node_id": p.NodeID}, &list); err != nil {
+		return p.PluginInfo
+	}
+	for _, now := range list {
+		if now.File == p.File && now.Generation == p.Generation {
+			return now
+		}
+	}
+	return p.PluginInfo
+}
+
+func printPlugin(w io.Writer, p plugin) {
+	started := "N/A"
+	if p.StartedAt > 0 {
+		started = stamp(time.Unix(p.StartedAt, 0))
+	}
+	printKeys(w, [2]string{"Name", p.Name}, [2]string{"Type", p.Type}, [2]string{"Version", p.Version}, [2]string{"Node", p.NodeName},
+		[2]string{"State", p.State}, [2]string{"Reason", printable(p.Reason)}, [2]string{"File", p.File}, [2]string{"SHA-256", p.SHA256}, [2]string{"Trust", first(p.Trust, "nothing was asked for")},
+		[2]string{"PID", strconv.Itoa(p.PID)}, [2]string{"Restarts", strconv.Itoa(p.Restarts)}, [2]string{"Started", started},
+		[2]string{"Generation", fmt.Sprint(p.Generation)}, [2]string{"Tasks", strconv.Itoa(p.TaskCount)})
+	u := p.Usage
+	if u == nil {
+		return
+	}
+	printKeys(w, [2]string{"Memory    ", fmt.Sprintf("%.1f MiB", float64(u.MemoryBytes)/(1<<20))}, [2]string{"Calls", fmt.Sprint(u.Calls)},
+		[2]string{"Errors", fmt.Sprintf("%d, of which %d without an answer in time", u.Errors, u.Timeouts)},
+		[2]string{"Events", fmt.Sprintf("%d dropped", u.EventsDropped)})
+	if len(u.Methods) == 0 {
+		return
+	}
+	section(w, "Calls")
+	rows := [][]string{{"Method", "Calls", "Now", "Errors", "Late", "Refused", "Mean", "Slowest", "Last Error"}}
+	for _, m := range u.Methods {
+		mean, slowest := "-", "-"
+		if ended := m.Calls - uint64(m.InFlight); ended > 0 && m.Slowest > 0 {
+			mean, slowest = seconds(m.Seconds/float64(ended)), seconds(m.Slowest)
+		}
+		rows = append(rows, []string{m.Method, fmt.Sprint(m.Calls), strconv.Itoa(m.InFlight), fmt.Sprint(m.Errors), fmt.Sprint(m.Timeouts),
+			fmt.Sprint(m.Refused), mean, slowest, m.LastError})
+	}
+	printTable(w, rows...)
+}
+
+func seconds(s float64) string {
+	return time.Duration(s * float64(time.Second)).Round(10 * time.Microsecond).String()
 }
 
 func pluginLogs(a *app) *cobra.Command {

@@ -156,11 +156,37 @@ type PluginInfo struct {
 	Reason     string
 	PID        int
 	Restarts   int
-	StartedAt  int64
+	StartedAt  int64 // seconds since 1970; 0 = no process
 	Generation uint64
 	Healthy    bool
 	TaskCount  int
-	UpdatedAt  int64
+	UpdatedAt  int64 // of State and Reason, seconds
+	// Usage is what its processes cost and did since the agent began. Only the node itself knows it; nil in what servers
+	// keep.
+	Usage *PluginUsage `json:",omitempty"`
+}
+
+// PluginUsage is measured when it is asked for.
+type PluginUsage struct {
+	MemoryBytes   uint64 // resident; 0 = not known or no process
+	Calls         uint64 // by method below; sums here
+	Errors        uint64
+	Timeouts      uint64
+	EventsDropped uint64 // task events over the limits
+	Methods       []*PluginCalls
+}
+
+// PluginCalls counts the calls of one method of the plugin contract.
+type PluginCalls struct {
+	Method   string
+	Calls    uint64 // begun
+	InFlight int
+	Errors   uint64 // that failed; those that the agent gave up are not counted
+	Timeouts uint64 // of the errors: no answer within the deadline
+	Refused  uint64 // not made, because too many waited
+	// Seconds is the time of all calls that ended, Slowest that of the slowest; 0 for those that last as long as a task.
+	Seconds, Slowest float64
+	LastError        string `json:",omitempty"`
 }
 
 // HostVolumeInfo is a directory that a node offers.

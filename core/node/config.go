@@ -86,6 +86,8 @@ type PluginHost interface {
 	Settled(ctx context.Context) error
 	// Plugins is how plugins are now; changed is closed at the next change.
 	Plugins() (p *Plugins, changed <-chan struct{})
+	// Measured is every plugin with what it costs and did.
+	Measured() []*model.PluginInfo
 	// Events are steps in plugins' lives.
 	Events() <-chan *model.NodeEvent
 	// Recovered is called once every task of client state has been recovered or given up.

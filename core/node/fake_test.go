@@ -154,6 +154,11 @@ func (w *world) Logs(_ context.Context, _ string, _ bool, fn func([]byte) error)
 	return fn([]byte("a line"))
 }
 
+func (w *world) Measured() []*model.PluginInfo {
+	p, _ := w.Plugins()
+	return p.Plugins
+}
+
 func (w *world) Plugins() (*Plugins, <-chan struct{}) {
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -153,8 +153,7 @@ func (n *Node) taskLogs(ctx context.Context, q *rpc.TaskLogsRequest, send func(*
 }
 
 func (n *Node) pluginList(context.Context, *rpc.Empty) (*rpc.PluginListResponse, error) {
-	p, _ := n.cfg.Plugins.Plugins()
-	return &rpc.PluginListResponse{Plugins: p.Plugins}, nil
+	return &rpc.PluginListResponse{Plugins: n.cfg.Plugins.Measured()}, nil
 }
 
 func (n *Node) pluginLogs(ctx context.Context, q *rpc.PluginLogsRequest, send func(*rpc.FSChunk) error) error {

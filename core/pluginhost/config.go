@@ -88,7 +88,7 @@ type Limits struct {
 	Call      time.Duration // each call of the setup; default 15 s
 	Shutdown  time.Duration // Driver.Shutdown, and again until the process has ended; default 2 s
 	Scan      time.Duration // how often plugin_dir is looked at; default 1 s
-	Ping      time.Duration // how often a quiet plugin is asked whether it is there; default 15 s
+	Ping      time.Duration // how often a plugin is asked whether it is there, and how long it may take; default 10 s
 	Reopen    time.Duration // first wait before a broken stream is opened again, doubled up to 2 min; default 1 s
 	Launches  int           // how many at a time; default 4
 }
@@ -104,7 +104,7 @@ func (l Limits) withDefaults() Limits {
 	set(&l.Call, 15*time.Second)
 	set(&l.Shutdown, 2*time.Second)
 	set(&l.Scan, time.Second)
-	set(&l.Ping, 15*time.Second)
+	set(&l.Ping, 10*time.Second)
 	set(&l.Reopen, time.Second)
 	if l.Launches == 0 {
 		l.Launches = 4

@@ -191,15 +191,44 @@ func (d *Driver) StartTask(ctx context.Context, task *driver.TaskConfig) (*host.
 		d.gen.dropTask(task.ID)
 		return nil, d.mend(err)
 	}
+	if err := checkHandle(task, res); err != nil {
+		// What cannot be stored cannot be recovered: it must not run.
+		return nil, errors.Join(err, d.DestroyTask(context.WithoutCancel(ctx), task.ID, true))
+	}
 	return res, nil
 }
+
+// What a plugin may have the node store for a task.
+const (
+	maxDriverState = 1 << 20
+	maxPorts       = 1024
+)
+
+// checkHandle reports why the answer to a start cannot be kept.
+func checkHandle(task *driver.TaskConfig, res *host.StartResult) error {
+	what := "start task " + task.ID
+	if n := len(res.Handle.DriverState); n > maxDriverState {
+		return fmt.Errorf("%s: the driver wants a state of %d bytes kept, at most %d are", what, n, maxDriverState)
+	}
+	if id := res.Handle.Config.ID; id != task.ID {
+		return fmt.Errorf("%s: the driver returned the handle of another task: %.100q", what, id)
+	}
+	if res.Network != nil && (len(res.Network.PortMap) > maxPorts || len(res.Network.Addr) > maxName) {
+		return fmt.Errorf("%s: the driver returned a network with %d ports and the address %.60q", what, len(res.Network.PortMap), res.Network.Addr)
+	}
+	return nil
+}
+
+// recoverTime is how long a driver may take to find a task again.
+const recoverTime = 2 * time.Minute
 
 // RecoverTask gives a stored task back. The handle must be the stored one, unchanged.
 func (d *Driver) RecoverTask(ctx context.Context, handle *driver.TaskHandle) error {
 	d.gen.holdTask(handle.Config.ID)
-	if err := d.s.client.Driver().RecoverTask(ctx, handle); err != nil {
+	err := within(ctx, recoverTime, func(ctx context.Context) error { return d.s.client.Driver().RecoverTask(ctx, handle) })
+	if err != nil {
 		err = d.mend(err)
-		if !errors.Is(err, ErrPluginDown) {
+		if !errors.Is(err, ErrPluginDown) && !errors.Is(err, context.DeadlineExceeded) { // else it may be there
 			d.gen.dropTask(handle.Config.ID)
 		}
 		return err

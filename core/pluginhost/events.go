@@ -24,27 +24,29 @@ type taskKey struct{ alloc, task string }
 
 func newRouter() *router { return &router{subs: map[taskKey]map[chan driver.TaskEvent]struct{}{}} }
 
-// publish never blocks: a subscriber that does not read loses the oldest event.
-func (r *router) publish(e driver.TaskEvent) {
-	e.Message = cut(e.Message, maxDescription)
+// publish never blocks: a subscriber that does not read loses the oldest event. It returns how many were lost.
+func (r *router) publish(e driver.TaskEvent) (lost int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, key := range []taskKey{{e.AllocID, e.TaskName}, {}} {
 		for c := range r.subs[key] {
-			push(c, e)
+			lost += push(c, e)
 		}
 	}
+	return lost
 }
 
-func push[T any](c chan T, v T) {
+// push puts v into the channel, in the place of the oldest if it is full. It returns how many had to go.
+func push[T any](c chan T, v T) (lost int) {
 	for {
 		select {
 		case c <- v:
-			return
+			return lost
 		default:
 		}
 		select {
 		case <-c:
+			lost++
 		default:
 		}
 	}

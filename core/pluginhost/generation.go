@@ -28,6 +28,8 @@ type generation struct {
 	cancel context.CancelFunc
 	done   chan struct{} // its goroutine has ended
 
+	tally *tally // of calls to its processes
+
 	// Guarded by host.mu.
 	machine     lifecycle.Generation
 	since       time.Time // of the state and reason
@@ -66,6 +68,7 @@ func newGeneration(f *family, number uint64, digest string) *generation {
 		starts:     make(chan startResult),
 		done:       make(chan struct{}),
 		tasks:      map[string]struct{}{},
+		tally:      newTally(),
 		attributes: map[string]string{},
 	}
 	g.ctx, g.cancel = context.WithCancel(f.host.ctx)
@@ -192,7 +195,8 @@ func (g *generation) died() {
 	s := g.detach()
 	s.release()
 	s.removeSocket()
-	g.apply(lifecycle.Event{Kind: lifecycle.Died, Reason: s.proc.End()})
+	why, stuck := s.endReason()
+	g.apply(lifecycle.Event{Kind: lifecycle.Died, Reason: why, Stuck: stuck})
 }
 
 // stop ends the process in the background; the next start waits for that.

@@ -98,18 +98,21 @@ func (g *generation) connect(ctx context.Context, con *console, proc *process.Pr
 		return nil, final("%v", err)
 	}
 	rec := Record{Network: shake.Network, Addr: shake.Addr, Process: proc.ID()}
-	client, err := dial(ctx, rec, as)
+	calls := newGate(g.tally)
+	client, err := dial(ctx, rec, as, calls)
 	if err != nil {
 		return nil, err
 	}
-	return &connection{proc: proc, client: client, network: shake.Network, addr: shake.Addr, stdout: con.fifo, confined: g.confined(as)}, nil
+	return &connection{proc: proc, client: client, calls: calls, network: shake.Network, addr: shake.Addr, stdout: con.fifo, confined: g.confined(as),
+		started: g.family.host.now()}, nil
 }
 
-func dial(ctx context.Context, rec Record, as *account) (*host.Client, error) {
+func dial(ctx context.Context, rec Record, as *account, calls *gate) (*host.Client, error) {
 	if err := checkPeer(rec.Network, rec.Addr, rec.Process, as.uid()); err != nil {
 		return nil, err
 	}
-	return host.Dial(ctx, host.Reattach{Protocol: "grpc", Network: rec.Network, Addr: rec.Addr, Pid: rec.Process.PID})
+	return host.Dial(ctx, host.Reattach{Protocol: "grpc", Network: rec.Network, Addr: rec.Addr, Pid: rec.Process.PID},
+		host.WithGate(calls.pass))
 }
 
 // reattach finds the recorded process. It returns process.ErrGone if there is none; if the process is there but cannot
@@ -139,7 +142,8 @@ func (g *generation) reach(ctx context.Context, proc *process.Process, rec Recor
 	if err != nil {
 		return nil, err
 	}
-	client, err := dial(ctx, rec, as)
+	calls := newGate(g.tally)
+	client, err := dial(ctx, rec, as, calls)
 	if err != nil {
 		return nil, err
 	}
@@ -149,7 +153,8 @@ func (g *generation) reach(ctx context.Context, proc *process.Process, rec Recor
 	if rec.Stdout != "" {
 		g.collectStdout(ctx, rec.Stdout)
 	}
-	return &connection{proc: proc, client: client, network: rec.Network, addr: rec.Addr, stdout: rec.Stdout, reattached: true, confined: g.confined(as)}, nil
+	return &connection{proc: proc, client: client, calls: calls, network: rec.Network, addr: rec.Addr, stdout: rec.Stdout, reattached: true,
+		confined: g.confined(as), started: time.Unix(rec.Started, 0)}, nil
 }
 
 // handOverStdout gives what the plugin prints from now on to the collector, so that it never blocks on a full pipe.

@@ -2,6 +2,7 @@ package pluginhost
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -29,20 +30,47 @@ func (h *Host) report(g *generation, text string) {
 	h.emit(nodeEvent(subsystem, subject+" "+text, details))
 }
 
-// relogGap bounds what one plugin can put into the agent's log: a line per gap, after a burst. What comes faster is
-// repeated later; the plugin's own log has it at once.
+// What one plugin can put into the agent's log: so many lines in so long a time, of so many bytes each. Its own log has
+// the rest.
 const (
-	relogGap   = time.Millisecond
-	relogBurst = 1000 // lines
+	relogLines  = 1000
+	relogWindow = 10 * time.Second
+	relogBytes  = 4 << 10
 )
+
+// errEnough ends the reading of what is too much.
+var errEnough = errors.New("enough lines")
 
 // relog repeats in the agent's log what the family's processes write to stderr, at the level they gave it.
 func (f *family) relog(ctx context.Context) {
 	log := f.host.log.Named(f.name())
+	for {
+		err := f.relogSome(ctx, log)
+		switch {
+		case ctx.Err() != nil:
+			return
+		case err == nil || errors.Is(err, errEnough):
+			log.Warn("plugin writes more than is repeated here; see drover plugin logs", "file", f.file, "silent_for", relogWindow)
+			_ = pause(ctx, relogWindow)
+		default:
+			f.host.log.Warn("plugin's stderr is not repeated here", "file", f.file, "error", err)
+			return
+		}
+	}
+}
+
+// relogSome goes on from the end of what is there until there was too much within a window, with errEnough, or ctx ends.
+func (f *family) relogSome(ctx context.Context, log hclog.Logger) error {
 	var lines tasklog.PluginLines
-	burst, since := 0, time.Now()
-	err := f.logs().FollowLines(ctx, tasklog.ReadOptions{Origin: tasklog.OriginEnd, Follow: true}, func(l tasklog.Line) error {
-		p := lines.Parse(l.Text)
+	n, since := 0, time.Now()
+	return f.logs().FollowLines(ctx, tasklog.ReadOptions{Origin: tasklog.OriginEnd, Follow: true}, func(l tasklog.Line) error {
+		if time.Since(since) >= relogWindow {
+			n, since = 0, time.Now()
+		}
+		if n++; n > relogLines {
+			return errEnough
+		}
+		p := lines.Parse(l.Text[:min(len(l.Text), relogBytes)])
 		if p.Level == hclog.NoLevel {
 			p.Level = hclog.Debug
 		}
@@ -51,16 +79,8 @@ func (f *family) relog(ctx context.Context) {
 			fields = append([]any{"module", p.Module}, fields...)
 		}
 		log.Log(p.Level, p.Message, fields...)
-		if burst++; burst < relogBurst {
-			return nil
-		}
-		wait := relogBurst*relogGap - time.Since(since)
-		burst, since = 0, time.Now().Add(max(0, wait))
-		return pause(ctx, wait)
+		return nil
 	})
-	if err != nil && ctx.Err() == nil {
-		f.host.log.Warn("plugin's stderr is not repeated here", "file", f.file, "error", err)
-	}
 }
 
 // PluginLogs calls fn with the lines that a plugin wrote to stderr, oldest first, and with follow goes on until ctx

@@ -5,8 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"strings"
+	"regexp"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/go-version"
@@ -23,6 +24,8 @@ type connection struct {
 	proc          *process.Process
 	client        *host.Client
 	network, addr string
+	calls         *gate
+	started       time.Time
 	stdout        string   // FIFO
 	drained       *os.File // our end of its stdout, if nobody else reads it
 	reattached    bool
@@ -54,7 +57,8 @@ type session struct {
 	schema       *schema.Spec
 	schemaDigest string
 	block        Block
-	started      time.Time
+
+	killed atomic.Pointer[string] // why we killed it
 
 	gone   chan struct{} // closed when the process ended or we let go of it
 	once   sync.Once
@@ -111,7 +115,7 @@ func (g *generation) establish(ctx context.Context, c *connection, block Block) 
 			err = errors.Join(err, c.destroy())
 		}
 	}()
-	s := &session{connection: c, block: block, started: g.family.host.now(), gone: make(chan struct{}), cancel: func() {}}
+	s := &session{connection: c, block: block, gone: make(chan struct{}), cancel: func() {}}
 	if s.info, err = introduce(g, ctx, s); err != nil {
 		return nil, err
 	}
@@ -159,13 +163,15 @@ func introduce(g *generation, ctx context.Context, s *session) (info plugin.Info
 
 const maxName = 128
 
+var nameShape = regexp.MustCompile(`^[A-Za-z0-9._-]+$`)
+
 // checkInfo reports why a plugin that calls itself so cannot be used, and the contract version to speak.
 func checkInfo(info plugin.Info) (apiVersion string, err error) {
 	switch {
 	case info.Name == "":
 		return "", final("it reports no name")
-	case len(info.Name) > maxName || strings.ContainsAny(info.Name, "/\\ \t\r\n\x00"):
-		return "", final("it reports the name %.60q; names have at most %d characters, no space and no slash", info.Name, maxName)
+	case len(info.Name) > maxName || !nameShape.MatchString(info.Name):
+		return "", final("it reports the name %.60q; names have at most %d letters, digits, dots, dashes and underscores", info.Name, maxName)
 	case info.Type != plugin.TypeDriver && info.Type != plugin.TypeDevice:
 		return "", final("it reports plugin type %d, want a task driver (%d) or a device plugin (%d)", info.Type, plugin.TypeDriver, plugin.TypeDevice)
 	}

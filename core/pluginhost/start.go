@@ -3,6 +3,8 @@ package pluginhost
 import (
 	"context"
 	"errors"
+	"sync"
+	"time"
 
 	"github.com/droverhq/drover/core/pluginhost/lifecycle"
 	"github.com/droverhq/drover/core/pluginhost/process"
@@ -69,12 +71,18 @@ func (g *generation) abandon(s *session) {
 // stopping reports whether the host stops and leaves the plugins to the next agent.
 func (g *generation) stopping() bool { return g.family.host.ctx.Err() != nil }
 
+// turnTime is how long a start keeps others from starting; an honest one takes a fraction of a second.
+const turnTime = 3 * time.Second
+
 // start takes its turn and reattaches or launches.
 func (g *generation) start(ctx context.Context) (*session, error) {
 	h := g.family.host
 	select {
 	case h.turns <- struct{}{}:
-		defer func() { <-h.turns }()
+		leave := sync.OnceFunc(func() { <-h.turns })
+		defer leave()
+		// One that has not come up by then waits for something and costs no work: others need not wait for it.
+		defer time.AfterFunc(turnTime, leave).Stop()
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}

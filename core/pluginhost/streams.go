@@ -3,8 +3,11 @@ package pluginhost
 import (
 	"context"
 	"errors"
+	"reflect"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/droverhq/drover/core/pluginhost/lifecycle"
 	"github.com/droverhq/drover/sdk/driver"
@@ -15,12 +18,12 @@ import (
 // What a plugin may send us, at most. Beyond that it is slowed down (its stream is not read) or cut.
 const (
 	fingerprintGap   = 100 * time.Millisecond // between two fingerprints
+	fingerprintBurst = 20                     // that differ, before there is a longer time between two of them:
+	fingerprintEvery = 5 * time.Second
 	maxAttributes    = 512
 	maxAttributeKey  = 256
 	maxAttributeText = 4 << 10
 	maxDescription   = 1 << 10
-	eventBurst       = 500
-	eventGap         = 5 * time.Millisecond // between two task events once the burst is used up
 	maxReopen        = 2 * time.Minute
 )
 
@@ -36,43 +39,60 @@ func (g *generation) watch(s *session) {
 		s.loops.Go(func() { g.deviceLists(ctx, s) })
 		s.loops.Go(func() { g.deviceSamples(ctx, s) })
 	}
-	s.loops.Go(func() { g.ping(ctx, s) })
+	s.loops.Go(func() { g.probe(ctx, s) })
 }
 
+// fingerprints follows what a driver finds. Only the latest counts: they are read as they come and taken over at a rate
+// that the cluster can bear, because each that differs registers the node anew.
 func (g *generation) fingerprints(ctx context.Context, s *session) {
+	latest := make(chan driver.Fingerprint, 1)
+	s.loops.Go(func() { g.takeOver(ctx, s, latest) })
+	slow := newReading()
 	g.reopen(ctx, func() error {
 		return s.client.Driver().Fingerprint(ctx, func(f driver.Fingerprint) error {
-			g.fingerprinted(ctx, s, trim(f))
-			return pause(ctx, fingerprintGap)
+			size := fingerprintSize(f)
+			push(latest, trim(f))
+			return slow.pause(ctx, size)
 		})
 	}, func(err error) {
 		if err == nil {
 			return // it said what it had to say; it is asked again
 		}
-		g.postFrom(ctx, s, lifecycle.Event{Kind: lifecycle.Lost, Reason: "failed to fingerprint: " + err.Error()})
+		g.postFrom(ctx, s, lifecycle.Event{Kind: lifecycle.Lost, Reason: "failed to fingerprint: " + cut(err.Error(), maxDescription)})
 		if errors.Is(err, host.ErrPluginDown) {
 			g.endIfCutOff(ctx, s)
 		}
 	})
 }
 
-func (g *generation) taskEvents(ctx context.Context, s *session) {
-	free := eventBurst
-	g.reopen(ctx, func() error {
-		return s.client.Driver().TaskEvents(ctx, func(e driver.TaskEvent) error {
-			g.family.host.events.publish(e)
-			if free > 0 {
-				free--
-				return nil
+func (g *generation) takeOver(ctx context.Context, s *session, latest <-chan driver.Fingerprint) {
+	changes := newBucket(fingerprintBurst, 1/fingerprintEvery.Seconds(), time.Now())
+	var before driver.Fingerprint
+	for {
+		select {
+		case f := <-latest:
+			g.fingerprinted(ctx, s, f)
+			wait := fingerprintGap
+			if !reflect.DeepEqual(f, before) {
+				changes.take(time.Now())
+				wait = max(wait, changes.wait())
 			}
-			return pause(ctx, eventGap)
-		})
-	}, func(err error) {
-		free = eventBurst
-		if err != nil && !errors.Is(err, host.ErrPluginDown) && !errors.Is(err, host.ErrUnimplemented) {
-			g.log.Warn("plugin's task event stream broke", "error", err)
+			before = f
+			if pause(ctx, wait) != nil {
+				return
+			}
+		case <-ctx.Done():
+			return
 		}
-	})
+	}
+}
+
+func fingerprintSize(f driver.Fingerprint) int {
+	size := len(f.Description) + len(f.Err)
+	for k, v := range f.Attributes {
+		size += len(k) + len(v.Format())
+	}
+	return size
 }
 
 // reopen runs a stream again and again, with growing waits while it does not last.
@@ -113,44 +133,28 @@ func (g *generation) endIfCutOff(ctx context.Context, s *session) {
 	}
 }
 
-// ping notices a process that lives and does not answer, and when it answers again.
-func (g *generation) ping(ctx context.Context, s *session) {
-	every := g.family.host.config.Limits.Ping
-	misses := 0
-	for pause(ctx, every) == nil {
-		err := within(ctx, every, s.client.Ping)
-		switch {
-		case ctx.Err() != nil:
-			return
-		case err == nil && misses > 1:
-			g.repeatFingerprint(ctx, s)
-			misses = 0
-		case err == nil:
-			misses = 0
-		case errors.Is(err, context.DeadlineExceeded):
-			misses++
-			if misses > 1 {
-				g.postFrom(ctx, s, lifecycle.Event{Kind: lifecycle.Lost, Reason: "the plugin does not answer"})
-			}
-		}
-	}
-}
-
 // trim bounds what is kept of a fingerprint.
 func trim(f driver.Fingerprint) driver.Fingerprint {
 	f.Description = cut(f.Description, maxDescription)
 	f.Err = cut(f.Err, maxDescription)
 	n := 0
-	for key, value := range f.Attributes {
+	for _, key := range sortedKeys(f.Attributes) { // the same ones each time
 		n++
-		if n > maxAttributes || len(key) > maxAttributeKey || len(value.Format()) > maxAttributeText {
+		if n > maxAttributes || len(key) > maxAttributeKey || len(f.Attributes[key].Format()) > maxAttributeText {
 			delete(f.Attributes, key)
 		}
 	}
 	return f
 }
 
+// cut bounds a plugin's words and takes out what would play with a terminal.
 func cut(s string, most int) string {
+	s = strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) && r != '\n' && r != '\t' {
+			return unicode.ReplacementChar
+		}
+		return r
+	}, s[:min(len(s), most+utf8.UTFMax)])
 	if len(s) <= most {
 		return s
 	}

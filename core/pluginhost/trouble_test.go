@@ -16,25 +16,6 @@ import (
 	"github.com/droverhq/drover/core/tasklog"
 )
 
-// A stopped process answers nothing: after the hold-down it is shown unhealthy, and healthy when it goes on.
-func TestFrozenPlugin(t *testing.T) {
-	r := newRoom(t)
-	r.config.Limits.Ping = 200 * time.Millisecond
-	r.config.Limits.Lifecycle.HoldDown = 300 * time.Millisecond
-	r.plugin("test")
-	h := r.start()
-	d := r.ready(h, "test")
-	syscall.Kill(d.Pid(), syscall.SIGSTOP)
-	s := r.until(h, "unhealthy", func(s *Snapshot) bool { return !s.Drivers["test"].Healthy })
-	if words := s.Drivers["test"].HealthDescription; !strings.Contains(words, "does not answer") {
-		t.Errorf("description %q", words)
-	}
-	syscall.Kill(d.Pid(), syscall.SIGCONT)
-	if again := r.ready(h, "test"); again.Pid() != d.Pid() {
-		t.Error("it was replaced")
-	}
-}
-
 // A plugin that floods every stream and its stderr, and changes its health all the time: its health does not flap, and
 // the others work.
 func TestFloodingPlugin(t *testing.T) {

@@ -19,6 +19,8 @@ type Gauge struct {
 	Name   string
 	Labels map[string]string
 	Value  float64
+	// Counter: it only grows, until the agent starts anew.
+	Counter bool
 }
 
 // Source computes gauges when metrics are asked for.
@@ -77,7 +79,7 @@ func text(gauges []Gauge, host string) []byte {
 		}
 		name := flatten(prefix + "." + g.Name)
 		if name != last {
-			fmt.Fprintf(&b, "# TYPE %s gauge\n", name)
+			fmt.Fprintf(&b, "# TYPE %s %s\n", name, map[bool]string{false: "gauge", true: "counter"}[g.Counter])
 			last = name
 		}
 		b.WriteString(name)

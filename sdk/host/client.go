@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
 	"net"
 	"sync"
 	"sync/atomic"
@@ -23,8 +22,11 @@ import (
 )
 
 const (
-	// maxReceive bounds one message from a plugin. The contract sets no limit; no honest message comes near.
-	maxReceive = 64 << 20
+	// maxReceive bounds one message from a plugin, maxReport one of those that come unasked and often, and maxSend one to
+	// it. The contract sets no limit; no honest message comes near.
+	maxReceive = 8 << 20
+	maxReport  = 1 << 20
+	maxSend    = 16 << 20
 	// shortCall is the deadline of calls that have no work to do.
 	shortCall = 30 * time.Second
 	// longCall is the deadline of calls that may pull an image or wait for a runtime, if the context has none.
@@ -48,6 +50,7 @@ type DialOption func(*dialConfig)
 
 type dialConfig struct {
 	output func(stderr bool, data []byte)
+	gate   Gate
 }
 
 // WithOutput receives what the plugin's process prints after its handshake. Without it that is read and dropped: nobody
@@ -71,7 +74,7 @@ func Dial(ctx context.Context, r Reattach, options ...DialOption) (*Client, erro
 		return nil, fmt.Errorf("dial plugin %s: %w", r, errors.Join(ErrPluginDown, err))
 	}
 	var used atomic.Bool
-	conn, err := grpc.NewClient("passthrough:///plugin",
+	dial := []grpc.DialOption{
 		grpc.WithTransportCredentials(insecure.NewCredentials()),
 		grpc.WithContextDialer(func(context.Context, string) (net.Conn, error) {
 			if used.Swap(true) {
@@ -82,8 +85,13 @@ func Dial(ctx context.Context, r Reattach, options ...DialOption) (*Client, erro
 		grpc.WithIdleTimeout(0), // an idle connection would be closed and could not be made again
 		grpc.WithNoProxy(),
 		grpc.WithDisableServiceConfig(),
-		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxReceive), grpc.MaxCallSendMsgSize(math.MaxInt32)),
-	)
+		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxReceive), grpc.MaxCallSendMsgSize(maxSend)),
+		grpc.WithChainStreamInterceptor(boundReports),
+	}
+	if config.gate != nil {
+		dial = append(dial, grpc.WithUnaryInterceptor(config.gate.unary), grpc.WithChainStreamInterceptor(config.gate.stream))
+	}
+	conn, err := grpc.NewClient("passthrough:///plugin", dial...)
 	if err != nil {
 		first.Close()
 		return nil, fmt.Errorf("dial plugin %s: %w", r, err)
@@ -98,6 +106,14 @@ func Dial(ctx context.Context, r Reattach, options ...DialOption) (*Client, erro
 	drainCtx, c.cancel = context.WithCancel(context.Background())
 	c.drain.Go(func() { drainOutput(drainCtx, conn, config.output) })
 	return c, nil
+}
+
+// boundReports bounds the messages of streams on which only the plugin speaks.
+func boundReports(ctx context.Context, desc *grpc.StreamDesc, cc *grpc.ClientConn, method string, open grpc.Streamer, opts ...grpc.CallOption) (grpc.ClientStream, error) {
+	if !desc.ClientStreams {
+		opts = append(opts, grpc.MaxCallRecvMsgSize(maxReport))
+	}
+	return open(ctx, desc, cc, method, opts...)
 }
 
 // ready waits until the connection stands. One failure is final, see Dial.
@@ -117,7 +133,8 @@ func ready(ctx context.Context, conn *grpc.ClientConn) error {
 	}
 }
 
-// drainOutput reads redirected output until the connection ends. Plugins without the service are fine.
+// drainOutput reads redirected output until the connection ends. Plugins without the service are fine. It takes its time
+// (10 MB/s, 20,000 messages/s), so that a plugin that prints without end costs its host little.
 func drainOutput(ctx context.Context, conn *grpc.ClientConn, output func(stderr bool, data []byte)) {
 	stream, err := gopluginv1.StreamStdio(ctx, conn)
 	if err != nil {
@@ -129,6 +146,8 @@ func drainOutput(ctx context.Context, conn *grpc.ClientConn, output func(stderr 
 			return
 		}
 		output(msg.GetChannel() == gopluginv1.StdioData_STDERR, msg.GetData())
+		const perByte, perMessage = 100 * time.Nanosecond, 50 * time.Microsecond
+		time.Sleep(perMessage + perByte*time.Duration(len(msg.GetData())))
 	}
 }
 

@@ -30,6 +30,8 @@ var (
 	ErrReleased = errors.New("the plugin has released its tasks")
 	// ErrBusy: the plugin cannot release its tasks at this moment. Nothing was released.
 	ErrBusy = errors.New("the plugin cannot release its tasks now")
+	// ErrTooLarge: a message is larger than is sent or taken; what the plugin sent was not read.
+	ErrTooLarge = errors.New("message is too large")
 	// ErrNoHandshake: the process did not introduce itself as a plugin of a version we speak.
 	ErrNoHandshake = errors.New("no usable plugin handshake")
 )
@@ -62,8 +64,11 @@ func callError(ctx context.Context, method string, err error) error {
 	}
 	e := &CallError{Method: method, Code: st.Code(), Message: st.Message()}
 	e.class = classOf(ctx, st)
-	if errors.Is(e.class, ErrPluginDown) {
+	switch {
+	case errors.Is(e.class, ErrPluginDown):
 		e.Message = downMessage(e.Message)
+	case e.class == ErrTooLarge:
+		e.Message = tooLargeMessage(e.Message)
 	}
 	return e
 }
@@ -74,6 +79,23 @@ func deadlineAtPlugin(ctx context.Context, st *status.Status) bool {
 	const moment = 100 * time.Millisecond
 	deadline, ok := ctx.Deadline()
 	return ok && st.Code() == codes.Canceled && !errors.Is(ctx.Err(), context.Canceled) && time.Until(deadline) < moment
+}
+
+// tooLargeMessage says who sent a message that is over a limit, and its size and the limit in bytes.
+func tooLargeMessage(text string) string {
+	var size, most int
+	if i := strings.IndexByte(text, '('); i >= 0 {
+		_, _ = fmt.Sscanf(text[i:], "(%d vs. %d)", &size, &most)
+	}
+	switch {
+	case size == 0:
+		return fmt.Sprintf("%s: %s", ErrTooLarge, text)
+	case strings.Contains(text, "to send"):
+		return fmt.Sprintf("%s: it has %d bytes, at most %d are sent to a plugin", ErrTooLarge, size, most)
+	case most == maxReceive || most == maxReport:
+		return fmt.Sprintf("%s: the plugin's answer has %d bytes, at most %d are taken", ErrTooLarge, size, most)
+	}
+	return fmt.Sprintf("%s: it has %d bytes, the plugin takes at most %d", ErrTooLarge, size, most)
 }
 
 // downMessage says first that the plugin is down and then how that was noticed, unless it was by what Dial refuses.
@@ -96,6 +118,10 @@ func classOf(ctx context.Context, st *status.Status) error {
 		return marked
 	}
 	switch st.Code() {
+	case codes.ResourceExhausted:
+		if strings.Contains(st.Message(), "larger than max") {
+			return ErrTooLarge
+		}
 	case codes.Unavailable:
 		return ErrPluginDown
 	case codes.Unimplemented:

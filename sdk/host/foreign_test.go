@@ -62,7 +62,7 @@ func (f foreign) Fingerprint(_ *driverv1.FingerprintRequest, s grpc.ServerStream
 	return errors.New("channel closed")
 }
 
-func serveForeign(t *testing.T, f foreign) *host.Driver {
+func serveForeign(t *testing.T, f driverv1.Server, options ...host.DialOption) *host.Driver {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -73,7 +73,7 @@ func serveForeign(t *testing.T, f foreign) *host.Driver {
 	done := make(chan struct{})
 	go func() { _ = s.Serve(l); close(done) }()
 	t.Cleanup(func() { s.Stop(); <-done })
-	c, err := host.Dial(t.Context(), host.Reattach{Network: "tcp", Addr: l.Addr().String()})
+	c, err := host.Dial(t.Context(), host.Reattach{Network: "tcp", Addr: l.Addr().String()}, options...)
 	if err != nil {
 		t.Fatal(err)
 	}

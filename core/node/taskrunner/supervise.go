@@ -201,7 +201,8 @@ func (r *Runner) recoverIn(ctx context.Context, dead Driver, id string) (Driver,
 			if err = r.recoverOnce(ctx, drv, id); err == nil {
 				return drv, nil
 			}
-			if !gone(drv, err) {
+			// A plugin that does not answer has not said that the task is not there. If it stays so it is replaced.
+			if !gone(drv, err) && !errors.Is(err, context.DeadlineExceeded) {
 				return nil, err
 			}
 			wait = goneRetry

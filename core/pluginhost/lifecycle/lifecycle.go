@@ -36,6 +36,8 @@ type Event struct {
 	Reason string // Refused, StartFailed, Died, Health, Lost, Drain, Restart
 	// Final is for StartFailed: another attempt with the same file and configuration cannot succeed.
 	Final bool
+	// Stuck is for Died: the process was killed because it did not answer, so that less of its uptime counts.
+	Stuck bool
 	// Healthy and Detected are for Health.
 	Healthy, Detected bool
 	// Tasks is for TaskCount.
@@ -104,6 +106,10 @@ type Limits struct {
 
 // CrashLoop is how many deaths in a row, without a stable time between them, make a crash loop.
 const CrashLoop = 5
+
+// stuckTimes is how many times StableAfter a process must have been up, when it was killed for not answering, for
+// earlier ends to be forgotten.
+const stuckTimes = 10
 
 // WithDefaults fills what is zero.
 func (l Limits) WithDefaults() Limits {

@@ -100,6 +100,8 @@ func parseEvent(t *testing.T, line string) (time.Duration, Event) {
 		}
 	case StartFailed:
 		e.Final = first("final")
+	case Died:
+		e.Stuck = first("stuck")
 	case TaskCount:
 		if e.Tasks, err = strconv.Atoi(rest[0]); err != nil {
 			t.Fatalf("line %q: %v", line, err)

@@ -41,7 +41,7 @@ func (s *step) apply(e Event) {
 	case StartFailed:
 		s.startFailed(e)
 	case Died:
-		s.died(e.Reason)
+		s.died(e)
 	case Health:
 		s.health(e)
 	case Lost:
@@ -119,11 +119,16 @@ func (s *step) startFailed(e Event) {
 	s.report("failed: %s; next attempt in %s", e.Reason, wait)
 }
 
-func (s *step) died(reason string) {
+func (s *step) died(e Event) {
+	reason := e.Reason
 	if s.g.UpSince.IsZero() {
 		return
 	}
-	if s.now.Sub(s.g.UpSince) >= s.limits.StableAfter {
+	stable := s.limits.StableAfter
+	if e.Stuck { // it takes a while to notice that nothing works
+		stable *= stuckTimes
+	}
+	if s.now.Sub(s.g.UpSince) >= stable {
 		s.g.Failures = 0
 	}
 	s.g.Failures++
