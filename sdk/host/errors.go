@@ -77,6 +77,9 @@ func callError(ctx context.Context, method string, err error) error {
 // deadline too, and may cancel the stream a moment before our own clock does.
 func deadlineAtPlugin(ctx context.Context, st *status.Status) bool {
 	const moment = 100 * time.Millisecond
+	if st.Code() == codes.DeadlineExceeded {
+		return strings.Contains(st.Message(), "RST_STREAM") // gRPC noticed itself, and says how instead of what
+	}
 	deadline, ok := ctx.Deadline()
 	return ok && st.Code() == codes.Canceled && !errors.Is(ctx.Err(), context.Canceled) && time.Until(deadline) < moment
 }
