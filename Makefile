@@ -21,7 +21,7 @@ PLUGINS  := drivers-exec/cmd/drover-driver-raw-exec drivers-exec/cmd/drover-driv
             drivers-java/cmd/drover-driver-java drivers-qemu/cmd/drover-driver-qemu
 # Device plugins, built apart: an operator copies those that fit the machine to plugin_dir. The binary of
 # plugins/device-x is drover-device-x.
-DEVICES  := plugins/device-host
+DEVICES  := plugins/device-host plugins/device-usb plugins/device-pci plugins/device-nvidia
 # Those that exist on Windows.
 WINDOWS  := drivers-exec/cmd/drover-driver-raw-exec drivers-docker/cmd/drover-driver-docker drivers-java/cmd/drover-driver-java
 GOBUILD  := $(GO) build $(TAGS) -trimpath -ldflags '$(LDFLAGS)'

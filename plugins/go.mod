@@ -3,6 +3,7 @@ module github.com/droverhq/drover/plugins
 go 1.26.0
 
 require (
+	github.com/NVIDIA/go-nvml v0.12.9-0
 	github.com/droverhq/drover/sdk v0.0.0
 	golang.org/x/sys v0.48.0
 )
