@@ -13,8 +13,8 @@ import (
 	"github.com/hashicorp/go-hclog"
 
 	"github.com/droverhq/drover/drivers-exec/executor"
-	"github.com/droverhq/drover/drivers-exec/executor/cgroup"
 	"github.com/droverhq/drover/drivers-exec/executor/isolation"
+	"github.com/droverhq/drover/drivers-exec/executor/sandbox"
 	"github.com/droverhq/drover/drivers-exec/executor/tasks"
 	"github.com/droverhq/drover/sdk/attribute"
 	"github.com/droverhq/drover/sdk/driver"
@@ -46,12 +46,17 @@ type pluginConfig struct {
 	DeniedHostUIDs string            `config:"denied_host_uids"`
 	DeniedHostGIDs string            `config:"denied_host_gids"`
 	ChrootEnv      map[string]string `config:"chroot_env"`
+	// PIDsLimit bounds the processes and threads of each task; 0 = no limit.
+	PIDsLimit int64 `config:"pids_limit" default:"16384"`
+	// Seccomp filters tasks' system calls.
+	Seccomp bool `config:"seccomp" default:"true"`
 }
 
 // config is pluginConfig checked, with defaults.
 type config struct {
 	pluginConfig
 	denied executor.Denied
+	hidden *isolation.Hidden
 }
 
 // taskConfig is a task's config block.
@@ -70,7 +75,7 @@ type taskConfig struct {
 func New(logger hclog.Logger, keeper []string) *Driver {
 	sup := executor.New(executor.Config{Driver: Name, KeeperCommand: keeper, Logger: logger})
 	d := &Driver{Table: tasks.New(sup)}
-	d.config, _ = check(pluginConfig{DefaultPIDMode: isolation.Private, DefaultIPCMode: isolation.Private})
+	d.config, _ = check(pluginConfig{DefaultPIDMode: isolation.Private, DefaultIPCMode: isolation.Private, Seccomp: true})
 	return d
 }
 
@@ -100,8 +105,11 @@ func (d *Driver) configure(_ context.Context, c *driver.Configuration[pluginConf
 
 // check refuses what no task could be started with, and fills in defaults.
 func check(p pluginConfig) (config, error) {
-	c := config{pluginConfig: p}
+	c := config{pluginConfig: p, hidden: &isolation.Hidden{}}
 	var err error
+	if p.PIDsLimit < 0 {
+		return c, fmt.Errorf("pids_limit is %d, it must be a number of processes, or 0 for no limit", p.PIDsLimit)
+	}
 	if c.denied.UIDs, err = executor.ParseIDRanges(p.DeniedHostUIDs); err != nil {
 		return c, fmt.Errorf("denied_host_uids: %w", err)
 	}
@@ -141,16 +149,7 @@ func (d *Driver) Fingerprint(context.Context) (*driver.Fingerprint, error) {
 		Health:     driver.Healthy,
 		Attributes: map[string]attribute.Value{"driver." + Name: attribute.Truth(true)},
 	}
-	hierarchies, err := cgroup.Detect()
-	if err == nil {
-		err = hierarchies.Usable()
-	}
-	if err != nil {
-		f.Health = driver.Unhealthy
-		f.Description = "tasks cannot be limited: " + err.Error()
-		return f, nil
-	}
-	f.Attributes["driver."+Name+".cgroups"] = attribute.Text(hierarchies.Version())
+	sandbox.Describe(f, Name, !d.configured().Seccomp)
 	return f, nil
 }
 

@@ -221,13 +221,23 @@ func TestLimits(t *testing.T) {
 
 func TestOutOfMemory(t *testing.T) {
 	n := newNode(t)
-	task := n.Task(shell("x=$(head -c 200000000 /dev/zero | tr '\\0' x); echo done"))
-	task.Resources.MemoryMB = 20
-	exit, out := n.Run(task)
-	if !exit.OOMKilled && exit.ExitCode == 0 {
-		t.Fatalf("exit %+v: %s", exit, out)
+	for name, script := range map[string]string{
+		"itself":  "x=$(head -c 200000000 /dev/zero | tr '\\0' x); echo done",
+		"a child": "head -c 200000000 /dev/zero | tr '\\0' '\\n' | sort -S 1G >/dev/null; exit $?",
+	} {
+		t.Run(name, func(t *testing.T) {
+			task := n.Task(shell(script))
+			task.Resources.MemoryMB = 20
+			if exit, out := n.Run(task); !exit.OOMKilled || exit.ExitCode == 0 {
+				t.Fatalf("exit %+v: %.300s", exit, out)
+			}
+		})
 	}
-	t.Logf("exit %+v", exit)
+	t.Run("not out of memory", func(t *testing.T) {
+		if exit, out := n.Run(n.Task(shell("exit 137"))); exit.OOMKilled {
+			t.Fatalf("exit %+v: %s", exit, out)
+		}
+	})
 }
 
 // The kernel drops a signal that the first process of a pid namespace does not

@@ -68,6 +68,7 @@ type Inside struct {
 	User            *launch.User
 	Capabilities    *uint64
 	NoNewPrivileges bool
+	Seccomp         bool
 	NoFile          *launch.Limit
 	Dir             string
 }

@@ -96,7 +96,8 @@ func (p *Process) adopt(ctx context.Context, c *keeper.Client) {
 // finish records the end, once.
 func (p *Process) finish(e proc.Exit) {
 	p.once.Do(func() {
-		if e.Signal == sigkill && p.state.Group.OOMKills() > 0 {
+		// The code also of a shell whose child was killed.
+		if e.Code == 128+sigkill && p.state.Group.OOMKills() > 0 {
 			e.OOMKilled = true
 		}
 		p.mu.Lock()

@@ -11,6 +11,7 @@ import (
 
 	"github.com/droverhq/drover/drivers-exec/executor/launch"
 	"github.com/droverhq/drover/drivers-exec/executor/proc"
+	"github.com/droverhq/drover/drivers-exec/executor/seccomp"
 )
 
 // Run runs a command inside the task to its end. When ctx ends the command is
@@ -29,6 +30,9 @@ func (p *Process) Run(ctx context.Context, s Session) (proc.Exit, error) {
 	spec := &launch.Spec{
 		Path: s.Path, Args: s.Args, Env: s.Env, Dir: in.Dir, TTY: s.TTY, NoFile: in.NoFile,
 		User: in.User, Capabilities: in.Capabilities, NoNewPrivileges: in.NoNewPrivileges, Enter: in.Namespaces,
+	}
+	if in.Seccomp && in.Capabilities != nil {
+		spec.Seccomp = seccomp.Default(*in.Capabilities)
 	}
 	spec.Cgroup, spec.Join = p.state.Group.Enter()
 	id := fmt.Sprintf("%s/session/%d/%d", p.state.ID, os.Getpid(), p.link.count.n.Add(1))

@@ -268,7 +268,7 @@ func (s *Supervisor) start(ctx context.Context, c Command) (*Process, error) {
 		ID: c.ID, Dir: c.Dir, Group: c.Group,
 		Inside: Inside{
 			Namespaces: spec.Namespaces, User: spec.User, Capabilities: spec.Capabilities,
-			NoNewPrivileges: spec.NoNewPrivileges, NoFile: spec.NoFile, Dir: spec.Dir,
+			NoNewPrivileges: spec.NoNewPrivileges, Seccomp: len(spec.Seccomp) > 0, NoFile: spec.NoFile, Dir: spec.Dir,
 		},
 	})
 	if spec.NetNS != "" {

@@ -3,6 +3,7 @@ package java
 import (
 	"context"
 	"errors"
+	"fmt"
 	"path"
 
 	"github.com/droverhq/drover/drivers-exec/executor/isolation"
@@ -17,10 +18,15 @@ type pluginConfig struct {
 	// What the exec driver calls by the same names.
 	NoPivotRoot bool              `config:"no_pivot_root" default:"false"`
 	ChrootEnv   map[string]string `config:"chroot_env"`
+	PIDsLimit   int64             `config:"pids_limit" default:"16384"`
+	Seccomp     bool              `config:"seccomp" default:"true"`
 }
 
 // config is pluginConfig checked, with defaults.
-type config struct{ pluginConfig }
+type config struct {
+	pluginConfig
+	hidden *isolation.Hidden
+}
 
 // taskConfig is a task's config block.
 type taskConfig struct {
@@ -39,7 +45,10 @@ type taskConfig struct {
 
 // check refuses what no task could be started with, and fills in defaults.
 func check(p pluginConfig) (config, error) {
-	c := config{p}
+	c := config{p, &isolation.Hidden{}}
+	if p.PIDsLimit < 0 {
+		return c, fmt.Errorf("pids_limit is %d, it must be a number of processes, or 0 for no limit", p.PIDsLimit)
+	}
 	if _, err := isolation.IsPrivate("default_pid_mode", p.DefaultPIDMode, isolation.Private); err != nil {
 		return c, err
 	}

@@ -40,7 +40,7 @@ var (
 func New(logger hclog.Logger, keeper []string) *Driver {
 	sup := executor.New(executor.Config{Driver: Name, KeeperCommand: keeper, Logger: logger})
 	d := &Driver{Table: tasks.New(sup), jvm: detector{find: findJava, ask: askVersion}}
-	d.config, _ = check(pluginConfig{DefaultPIDMode: isolation.Private, DefaultIPCMode: isolation.Private})
+	d.config, _ = check(pluginConfig{DefaultPIDMode: isolation.Private, DefaultIPCMode: isolation.Private, Seccomp: true})
 	return d
 }
 
@@ -95,7 +95,7 @@ func (d *Driver) Fingerprint(ctx context.Context) (*driver.Fingerprint, error) {
 			"driver." + Name + ".vm":      attribute.Text(j.VM),
 		},
 	}
-	describe(f)
+	describe(f, d.configured())
 	return f, nil
 }
 

@@ -3,83 +3,34 @@ package java
 import (
 	"fmt"
 	"io/fs"
-	"maps"
 	"os"
 	"path"
 	"strings"
 
 	"github.com/droverhq/drover/drivers-exec/executor"
-	"github.com/droverhq/drover/drivers-exec/executor/cgroup"
 	"github.com/droverhq/drover/drivers-exec/executor/isolation"
 	"github.com/droverhq/drover/drivers-exec/executor/launch"
+	"github.com/droverhq/drover/drivers-exec/executor/sandbox"
 	"github.com/droverhq/drover/sdk/driver"
 )
-
-// defaultUser runs tasks that name none.
-const defaultUser = "nobody"
 
 // isolated composes a JVM in namespaces of its own, in a root made of the
 // host's programs and the task's directories, and makes its cgroup last.
 func isolated(req *driver.StartRequest[taskConfig], j *jvm, cfg config) (*executor.Command, *driver.TaskConfig, error) {
 	task, c := req.Task, &req.Config
-	name := task.User
-	if name == "" {
-		name = defaultUser
-	}
-	account, err := executor.LookupUser(name, executor.Denied{})
-	if err != nil {
-		return nil, nil, err
-	}
-	caps, err := isolation.Capabilities(cfg.AllowCaps, c.CapAdd, c.CapDrop)
-	if err != nil {
-		return nil, nil, err
-	}
-	namespaces := launch.Namespaces{Mount: true}
-	if namespaces.PID, err = isolation.IsPrivate("pid_mode", c.PIDMode, cfg.DefaultPIDMode); err != nil {
-		return nil, nil, err
-	}
-	if namespaces.IPC, err = isolation.IsPrivate("ipc_mode", c.IPCMode, cfg.DefaultIPCMode); err != nil {
-		return nil, nil, err
-	}
-	root, err := isolation.Root(isolation.View{Chroot: cfg.ChrootEnv, Task: task, NoPivot: cfg.NoPivotRoot})
-	if err != nil {
-		return nil, nil, err
-	}
-	if _, err := isolation.FindCommand(j.Path, root); err != nil {
-		return nil, nil, fmt.Errorf("the node's Java is %s, which tasks do not see: add its directory to the plugin's chroot_env: %w", j.Path, err)
-	}
-	if err := findJar(c, root); err != nil {
-		return nil, nil, err
-	}
-	changed := *task
-	changed.Env = maps.Clone(task.Env)
-	if changed.Env == nil {
-		changed.Env = map[string]string{}
-	}
-	changed.Env["USER"], changed.Env["LOGNAME"], changed.Env["HOME"] = account.Name, account.Name, account.Home
-	env, err := executor.Environ(changed.Env)
-	if err != nil {
-		return nil, nil, err
-	}
-	cmd := &executor.Command{
-		ID: task.ID, Dir: executor.KeeperDir(Name, task.AllocDir),
-		Stdout: task.StdoutPath, Stderr: task.StderrPath,
-		Spec: launch.Spec{
-			Path: j.Path, Args: arguments(memoryOptions(j, &task.Resources), c), Env: env, Dir: c.WorkDir,
-			Namespaces: namespaces, Root: root,
-			User: &account.User, Capabilities: &caps, NoNewPrivileges: true,
-			NoFile: executor.InheritedNoFile(),
+	return sandbox.Compose(task, sandbox.Options{
+		Driver:    Name,
+		AllowCaps: cfg.AllowCaps, CapAdd: c.CapAdd, CapDrop: c.CapDrop,
+		PIDMode: c.PIDMode, DefaultPIDMode: cfg.DefaultPIDMode, IPCMode: c.IPCMode, DefaultIPCMode: cfg.DefaultIPCMode,
+		Chroot: cfg.ChrootEnv, NoPivot: cfg.NoPivotRoot, NoSeccomp: !cfg.Seccomp, PIDs: cfg.PIDsLimit, Hidden: cfg.hidden,
+		WorkDir: c.WorkDir,
+		Program: func(root *launch.Root) (string, []string, error) {
+			if _, err := isolation.FindCommand(j.Path, root); err != nil {
+				return "", nil, fmt.Errorf("the node's Java is %s, which tasks do not see: add its directory to the plugin's chroot_env: %w", j.Path, err)
+			}
+			return j.Path, arguments(memoryOptions(j, &task.Resources), c), findJar(c, root)
 		},
-	}
-	if n := task.Network; n != nil {
-		cmd.Spec.NetNS = n.Path
-	}
-	hierarchies, err := cgroup.Detect()
-	if err != nil {
-		return nil, nil, err
-	}
-	cmd.Group, err = hierarchies.Create(executor.GroupName(task.ID), isolation.Limits(&task.Resources), task.Resources.Linux.CpusetCgroup)
-	return cmd, &changed, err
+	})
 }
 
 // findJar makes sure that the task's jar is there. What cannot be told from

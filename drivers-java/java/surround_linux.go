@@ -6,6 +6,7 @@ import (
 	"github.com/droverhq/drover/drivers-exec/executor"
 	"github.com/droverhq/drover/drivers-exec/executor/cgroup"
 	"github.com/droverhq/drover/drivers-exec/executor/isolation"
+	"github.com/droverhq/drover/drivers-exec/executor/sandbox"
 	"github.com/droverhq/drover/sdk/driver"
 )
 
@@ -14,7 +15,7 @@ func isolates() bool { return os.Geteuid() == 0 && isolation.Supported() == nil 
 
 // describe adds to a fingerprint what stands in the way of isolation and
 // limits.
-func describe(f *driver.Fingerprint) {
+func describe(f *driver.Fingerprint, cfg config) {
 	if os.Geteuid() != 0 {
 		f.Description = "Healthy; without root, tasks are neither isolated nor limited"
 		return
@@ -23,13 +24,7 @@ func describe(f *driver.Fingerprint) {
 		f.Health, f.Description = driver.Unhealthy, "tasks cannot be isolated: "+err.Error()
 		return
 	}
-	hierarchies, err := cgroup.Detect()
-	if err == nil {
-		err = hierarchies.Usable()
-	}
-	if err != nil {
-		f.Health, f.Description = driver.Unhealthy, "tasks cannot be limited: "+err.Error()
-	}
+	sandbox.Describe(f, Name, !cfg.Seccomp)
 }
 
 // command composes the JVM of a task, and makes its cgroup last. The task

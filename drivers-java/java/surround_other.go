@@ -10,7 +10,7 @@ import (
 // isolates reports whether tasks of this driver see only what is theirs.
 func isolates() bool { return false }
 
-func describe(*driver.Fingerprint) {}
+func describe(*driver.Fingerprint, config) {}
 
 func (d *Driver) command(req *driver.StartRequest[taskConfig], j *jvm) (*executor.Command, *driver.TaskConfig, error) {
 	cmd, err := plain(req, j)

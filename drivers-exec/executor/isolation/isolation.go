@@ -4,6 +4,7 @@
 package isolation
 
 import (
+	"github.com/droverhq/drover/drivers-exec/executor/launch"
 	"github.com/droverhq/drover/sdk/driver"
 )
 
@@ -27,6 +28,10 @@ type View struct {
 	// Task is the task: its directories, mounts, devices, resolver and hosts
 	// file.
 	Task *driver.TaskConfig
+	// User is who the task runs as: what that user cannot read of the host's
+	// /etc is hidden, as far as Hidden is not nil.
+	User   launch.User
+	Hidden *Hidden
 	// NoPivot is for hosts whose root is an initial ramdisk.
 	NoPivot bool
 }

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"sort"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -39,9 +40,13 @@ func Root(v View) (*launch.Root, error) {
 	if err != nil {
 		return nil, err
 	}
+	var hidden []launch.Entry
+	if v.Hidden != nil {
+		hidden = v.Hidden.covers(v.Chroot, v.User, time.Now())
+	}
 	return &launch.Root{
 		On:      v.Task.TaskDir(),
-		Entries: slices.Concat(host, kernelTrees(devices), own, files, mounts, masks()),
+		Entries: slices.Concat(host, hidden, kernelTrees(devices), own, files, mounts, masks()),
 		NoPivot: v.NoPivot,
 	}, nil
 }
@@ -188,13 +193,12 @@ func mounts(given []driver.Mount) ([]launch.Entry, error) {
 	return list, nil
 }
 
-// masks hide what the kernel and the host tell to everybody who is root, or
-// who may read all files as a task with CAP_DAC_OVERRIDE may.
+// masks hide what the kernel tells to everybody who is root, or who may read
+// all files as a task with CAP_DAC_OVERRIDE may.
 func masks() []launch.Entry {
 	var list []launch.Entry
 	for _, file := range []string{
 		"/proc/kcore", "/proc/keys", "/proc/latency_stats", "/proc/timer_list", "/proc/sched_debug",
-		"/etc/shadow", "/etc/shadow-", "/etc/gshadow", "/etc/gshadow-",
 	} {
 		if st, err := os.Stat(file); err == nil && !st.IsDir() {
 			list = append(list, launch.Entry{Kind: launch.Bind, Source: os.DevNull, Target: file, File: true, ReadOnly: true, NoExec: true})

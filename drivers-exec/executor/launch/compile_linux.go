@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -23,6 +24,9 @@ func (s *Spec) check() error {
 	}
 	if s.Root != nil && !s.Namespaces.Mount {
 		return fmt.Errorf("a root of its own needs a mount namespace of its own")
+	}
+	if len(s.Seccomp)%instruction != 0 || len(s.Seccomp)/instruction > 4096 {
+		return fmt.Errorf("a seccomp filter of %d bytes: it has 1 to 4096 instructions of %d bytes", len(s.Seccomp), instruction)
 	}
 	if s.Enter.Any() && (s.Root != nil || s.Namespaces.Any()) {
 		return fmt.Errorf("a process enters namespaces or gets new ones, not both")
@@ -72,8 +76,27 @@ func compile(s *Spec, stdio [3]int, enter int) *program {
 	p.add("change to work directory "+dir, unix.SYS_CHDIR, p.str(dir))
 	p.add("close files on execute", unix.SYS_CLOSE_RANGE, 3, uintptr(^uint32(0)), unix.CLOSE_RANGE_CLOEXEC)
 	p.tolerate(unix.ENOSYS, unix.EINVAL) // before Linux 5.11; the keeper holds no other file open across execve
+	p.filter(s.Seccomp)
 	p.add("execute "+s.Path, unix.SYS_EXECVE, p.str(s.Path), p.strs(s.Args), p.strs(s.Env))
 	return p
+}
+
+// instruction is the size of struct sock_filter.
+const instruction = 8
+
+// filter restricts system calls from here on; it comes last.
+func (p *program) filter(code []byte) {
+	if len(code) == 0 {
+		return
+	}
+	code = append([]byte{}, code...)
+	p.keep = append(p.keep, code)
+	prog := struct { // struct sock_fprog
+		length uint16
+		filter uintptr
+	}{uint16(len(code) / instruction), uintptr(unsafe.Pointer(&code[0]))}
+	const setModeFilter = 1
+	p.add("filter system calls", unix.SYS_SECCOMP, setModeFilter, 0, ref(p, prog))
 }
 
 // signals restores what every program expects: a shell that started the agent

@@ -44,6 +44,9 @@ type Spec struct {
 	Capabilities *uint64 `json:",omitempty"`
 	// NoNewPrivileges keeps set-uid programs from giving more than that.
 	NoNewPrivileges bool `json:",omitempty"`
+	// Seccomp is a filter of system calls: instructions of struct sock_filter
+	// in this machine's byte order. It needs NoNewPrivileges.
+	Seccomp []byte `json:",omitempty"`
 }
 
 // Limit is a resource limit.

@@ -1,0 +1,6 @@
+//go:build !linux
+
+package isolation
+
+// Hidden is for machines that isolate.
+type Hidden struct{}
