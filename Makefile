@@ -2,7 +2,7 @@
 SHELL    := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 GO       ?= go
-MODULES  := core sdk drivers-exec drivers-java drivers-qemu plugins drivers-docker
+MODULES  := core sdk drivers-exec drivers-iis drivers-java drivers-qemu plugins drivers-docker
 # Tests of these start an engine or virtual machines; CI and soak run them.
 RUNTIMES := drivers-docker drivers-qemu
 BIN      := bin
@@ -23,7 +23,8 @@ PLUGINS  := drivers-exec/cmd/drover-driver-raw-exec drivers-exec/cmd/drover-driv
 # plugins/device-x is drover-device-x.
 DEVICES  := plugins/device-host plugins/device-usb plugins/device-pci plugins/device-nvidia
 # Those that exist on Windows.
-WINDOWS  := drivers-exec/cmd/drover-driver-raw-exec drivers-docker/cmd/drover-driver-docker drivers-java/cmd/drover-driver-java
+WINDOWS  := drivers-exec/cmd/drover-driver-raw-exec drivers-docker/cmd/drover-driver-docker drivers-java/cmd/drover-driver-java \
+            drivers-iis/cmd/drover-driver-iis
 GOBUILD  := $(GO) build $(TAGS) -trimpath -ldflags '$(LDFLAGS)'
 
 .PHONY: help build windows demo test ci soak bench lint generate stale cross cross-windows cross-arm64 deps clean
@@ -89,7 +90,7 @@ cross: cross-windows cross-arm64 ## build and vet for Windows and for linux/arm6
 
 cross-windows: windows
 	CGO_ENABLED=0 GOOS=windows $(GO) build ./core/... ./sdk/... ./plugins/...
-	CGO_ENABLED=0 GOOS=windows $(GO) vet ./core/... ./sdk/... ./plugins/... ./drivers-exec/... ./drivers-docker/... ./drivers-java/...
+	CGO_ENABLED=0 GOOS=windows $(GO) vet ./core/... ./sdk/... ./plugins/... ./drivers-exec/... ./drivers-docker/... ./drivers-iis/... ./drivers-java/...
 	cd sdk && CGO_ENABLED=0 GOOS=windows GOWORK=off $(GO) vet ./...
 
 cross-arm64:

@@ -25,6 +25,7 @@ var mayImport = map[string][]string{
 	"core":           {"sdk"},
 	"drivers-docker": {"sdk"},
 	"drivers-exec":   {"sdk"},
+	"drivers-iis":    {"sdk"},
 	"drivers-java":   {"sdk", "drivers-exec/executor"},
 	"drivers-qemu":   {"sdk", "drivers-exec/executor"},
 	"plugins":        {"sdk"},
