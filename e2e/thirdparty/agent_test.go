@@ -328,25 +328,101 @@ func grows(t *testing.T, a *harness.Agent, alloc string, before int) (now int) {
 	return now
 }
 
-// Device plugins are not run by nodes yet: the agent says so, and serves everything else.
+// A device plugin that was built without us: the node lists its devices, tasks get them, and its death takes nothing.
 func TestDevicePluginInOurAgent(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("needs root: the exec driver isolates")
+	}
 	dir := build(t, "./device", "nomad-device-files")
-	if err := os.Link(filepath.Join(harness.Bin(t), "plugins/drover-driver-raw-exec"), filepath.Join(dir, "drover-driver-raw-exec")); err != nil {
-		b, err := os.ReadFile(filepath.Join(harness.Bin(t), "plugins/drover-driver-raw-exec")) // another file system
+	for _, name := range []string{"drover-driver-raw-exec", "drover-driver-exec"} {
+		b, err := os.ReadFile(filepath.Join(harness.Bin(t), "plugins", name))
 		if err == nil {
-			err = os.WriteFile(filepath.Join(dir, "drover-driver-raw-exec"), b, 0o755)
+			err = os.WriteFile(filepath.Join(dir, name), b, 0o755)
 		}
 		if err != nil {
 			t.Fatal(err)
 		}
 	}
-	a := harness.Start(t, harness.Options{PluginDir: dir})
-	a.Eventually(limit, "the plugin is listed with a reason", func() error {
-		if out := a.MustCLI("plugin", "list"); !strings.Contains(out, "nomad-device-files") || !strings.Contains(out, "it is a device plugin") {
-			return fmt.Errorf("%s", out)
+	a := harness.Start(t, harness.Options{PluginDir: dir, Config: `
+plugin "nomad-device-files" {
+  config { broken = "/dev/full" }
+}
+`})
+	listed := func(t *testing.T) {
+		t.Helper()
+		a.Eventually(limit, "the node lists the devices", func() error {
+			var nodes []struct{ ID string }
+			if err := a.Get("/v1/nodes", &nodes); err != nil || len(nodes) != 1 {
+				return fmt.Errorf("nodes %v: %v", nodes, err)
+			}
+			var node struct{ NodeResources struct{ Devices any } }
+			if err := a.Get("/v1/node/"+nodes[0].ID, &node); err != nil {
+				return err
+			}
+			text := harness.Pretty(node.NodeResources.Devices)
+			for _, want := range []string{"posix", "sink", "source", "/dev/null", "/dev/full", "broken by configuration", "/dev/zero", "character", "KiB"} {
+				if !strings.Contains(text, want) {
+					return fmt.Errorf("no %q in %s", want, text)
+				}
+			}
+			return nil
+		})
+	}
+	listed(t)
+	const asks = `
+        device "posix/file/sink" {
+          constraint {
+            attribute = "${device.attr.buffer}"
+            operator  = ">="
+            value     = "2 KiB"
+          }
+        }`
+	withDevice := func(id, driver, script string) string {
+		j := strings.Replace(job(id, shell(script), ""), `"third"`, fmt.Sprintf("%q", driver), 1)
+		return strings.Replace(j, "memory = 16", "memory = 16"+asks, 1)
+	}
+	t.Run("environment", func(t *testing.T) {
+		a.RunJob(withDevice("env", "raw_exec", "echo given $FILE_0"), "-detach")
+		al := a.WaitAllocs("env", 1, "complete", limit)[0]
+		if lines := a.LogLines(al.ID, "t", "stdout"); len(lines) != 1 || lines[0] != "given /dev/null" {
+			t.Errorf("output %q", lines)
 		}
-		return nil
 	})
-	a.RunJob(strings.Replace(job("beside", shell("echo fine"), ""), `"third"`, `"raw_exec"`, 1), "-detach")
-	a.WaitAllocs("beside", 1, "complete", limit)
+	t.Run("device file and mount", func(t *testing.T) {
+		a.RunJob(withDevice("inside", "exec", "test -c /dev/file0 && echo x >/dev/file0 && echo written; test -e /files/passwd && echo mounted; touch /files/x 2>/dev/null || echo read only"), "-detach")
+		al := a.WaitAllocs("inside", 1, "complete", limit)[0]
+		if lines := a.LogLines(al.ID, "t", "stdout"); !reflect.DeepEqual(lines, []string{"written", "mounted", "read only"}) {
+			t.Errorf("output %q, errors %q", lines, a.LogLines(al.ID, "t", "stderr"))
+		}
+	})
+	t.Run("kill of the plugin", func(t *testing.T) {
+		a.RunJob(withDevice("held", "raw_exec", counts), "-detach")
+		al := a.WaitAllocs("held", 1, "running", limit)[0]
+		task := shells(a, al.ID)
+		before := a.Find("nomad-device-files")
+		if len(before) != 1 {
+			t.Fatalf("processes of the plugin: %v", before)
+		}
+		if err := syscall.Kill(before[0], syscall.SIGKILL); err != nil {
+			t.Fatal(err)
+		}
+		a.Eventually(limit, "another process of the plugin", func() error {
+			if now := a.Find("nomad-device-files"); len(now) != 1 || now[0] == before[0] {
+				return fmt.Errorf("%v, was %v", now, before)
+			}
+			return nil
+		})
+		listed(t)
+		// The only healthy one is taken; the broken one is given to nobody.
+		_, _, _ = a.CLIInput(withDevice("waits", "raw_exec", "echo $FILE_0"), "job", "run", "-detach", "-")
+		grows(t, a, al.ID, 0)
+		if now := shells(a, al.ID); !reflect.DeepEqual(now, task) {
+			t.Errorf("task's process %v, was %v", now, task)
+		}
+		if waiting := a.Allocs("waits"); len(waiting) != 0 {
+			t.Errorf("it runs without a device: %s", harness.Pretty(waiting))
+		}
+		a.MustCLI("job", "stop", "-detach", "held")
+		a.WaitAllocs("waits", 1, "complete", limit)
+	})
 }

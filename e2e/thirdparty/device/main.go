@@ -79,7 +79,7 @@ func (f *files) Fingerprint(ctx context.Context) (<-chan *device.FingerprintResp
 }
 
 func (f *files) Reserve(ids []string) (*device.ContainerReservation, error) {
-	r := &device.ContainerReservation{Envs: map[string]string{}, Mounts: []*device.Mount{{TaskPath: "/etc/files", HostPath: "/etc", ReadOnly: true}}}
+	r := &device.ContainerReservation{Envs: map[string]string{}, Mounts: []*device.Mount{{TaskPath: "/files", HostPath: "/etc", ReadOnly: true}}}
 	for i, id := range ids {
 		if !known(id) {
 			return nil, fmt.Errorf("unknown device %q", id)

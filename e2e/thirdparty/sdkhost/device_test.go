@@ -97,7 +97,7 @@ func TestDevicePluginOfAnotherSDK(t *testing.T) {
 			}
 			want := &device.Reservation{
 				Env:    map[string]string{"FILE_0": "/dev/null", "FILE_1": "/dev/zero"},
-				Mounts: []device.Mount{{TaskPath: "/etc/files", HostPath: "/etc", ReadOnly: true}},
+				Mounts: []device.Mount{{TaskPath: "/files", HostPath: "/etc", ReadOnly: true}},
 				Devices: []device.Node{{TaskPath: "/dev/file0", HostPath: "/dev/null", Permissions: "rw"},
 					{TaskPath: "/dev/file1", HostPath: "/dev/zero", Permissions: "rw"}},
 			}
