@@ -23,6 +23,8 @@ func recoverChecks() []check {
 			reason: "an agent that stops ends its plugins and leaves the tasks running"},
 		{name: "driver/recover-exit-code", of: plugin.TypeDriver, run: checkRecoverExitCode,
 			reason: "a task that ended while no plugin ran must never look as if it had ended in another way"},
+		{name: "driver/start-repeated", of: plugin.TypeDriver, run: checkStartRepeated,
+			reason: "a host whose plugin died while it started a task asks the next process for the same start; the task must not run twice"},
 		{name: "driver/recover-garbage", of: plugin.TypeDriver, run: checkRecoverGarbage,
 			reason: "a handle that cannot be read must fail by itself and leave the process and other tasks alone"},
 		{name: "driver/recover-without-handle", of: plugin.TypeDriver, run: checkRecoverWithoutHandle,
@@ -135,6 +137,45 @@ func (s *session) recovered(ctx context.Context, t *task) error {
 	return s.stopAndWait(ctx, d, t)
 }
 
+func checkStartRepeated(ctx context.Context, s *session) error {
+	_, t, err := s.long(ctx)
+	if err != nil {
+		return err
+	}
+	mark := markerVariable + "=" + s.marker
+	if first, err := processesWith(mark); err != nil {
+		return skip(err.Error())
+	} else if len(first) == 0 {
+		return skip("the task's processes cannot be told by their environment")
+	}
+	if err := s.crash(); err != nil {
+		return err
+	}
+	d, err := s.driver(ctx)
+	if err != nil {
+		return err
+	}
+	if _, err := d.StartTask(ctx, &t.Config); err != nil {
+		return warn(fmt.Errorf("the next process does not return the task that runs: %w", err))
+	}
+	if err := d.DestroyTask(ctx, t.Config.ID, true); err != nil {
+		return err
+	}
+	// If there were two, the one that the first process started is left.
+	err = eventually(ctx, promptly, func() error {
+		left, err := processesWith(mark)
+		if err == nil && len(left) > 0 {
+			err = fmt.Errorf("the task ran twice: processes of the first start are left: %v", left)
+		}
+		return err
+	})
+	if err != nil {
+		return warn(err)
+	}
+	t.destroyed = true
+	return nil
+}
+
 func checkRecoverExitCode(ctx context.Context, s *session) error {
 	_, t, err := s.short(ctx)
 	if err != nil {
@@ -154,7 +195,7 @@ func checkRecoverExitCode(ctx context.Context, s *session) error {
 	if err != nil {
 		return warn(fmt.Errorf("the end of a task is lost with the plugin's process: %w", err))
 	}
-	if exit.Err != "" {
+	if exit.Err != "" && exit.ExitCode != t.want.ExitCode {
 		return warn(fmt.Errorf("the exit code of a task is lost with the plugin's process: %s", exitText(exit)))
 	}
 	return t.expectExit(exit)

@@ -95,7 +95,7 @@ func checkNullOutput(ctx context.Context, s *session) error {
 	if s.config.Task == nil {
 		return skip("no task is given that ends by itself (Config.Task)")
 	}
-	t, err := s.prepare(ctx, s.config.Task, true)
+	t, err := s.prepare(s.config.Task, true)
 	if err != nil {
 		return err
 	}
@@ -133,7 +133,7 @@ func checkStartBadConfig(ctx context.Context, s *session) error {
 		"a text":          {0xa3, 'a', 'b', 'c'},
 		"a truncated map": {0x82, 0xa1, 'a'},
 	} {
-		t, err := s.prepare(ctx, &Task{Config: s.anyConfig()}, false)
+		t, err := s.place(&Task{}, false)
 		if err != nil {
 			return err
 		}
@@ -150,16 +150,6 @@ func checkStartBadConfig(ctx context.Context, s *session) error {
 	return nil
 }
 
-// anyConfig is a config that fits the schema, if one is known.
-func (s *session) anyConfig() map[string]any {
-	for _, t := range []*Task{s.config.Task, s.config.LongTask} {
-		if t != nil {
-			return t.Config
-		}
-	}
-	return map[string]any{}
-}
-
 func checkManyTasks(ctx context.Context, s *session) error {
 	d, err := s.usable(ctx)
 	if err != nil {
@@ -171,7 +161,7 @@ func checkManyTasks(ctx context.Context, s *session) error {
 	const many = 8
 	var tasks []*task
 	for range many {
-		t, err := s.prepare(ctx, s.config.Task, false)
+		t, err := s.prepare(s.config.Task, false)
 		if err != nil {
 			return err
 		}

@@ -61,6 +61,10 @@ type Task struct {
 	Config   map[string]any // the task's config block
 	Env      map[string]string
 	User     string
+	MemoryMB int64 // 0 = 64
+	// Files are what an agent would have fetched: files of this machine by where they are put in the task's directory,
+	// such as "local/app.jar".
+	Files    map[string]string
 	ExitCode int
 	// Stdout and Stderr are text that the task writes. Long tasks count as running when their Stdout has come. Empty is
 	// not checked.

@@ -2,6 +2,7 @@ package onenode
 
 import (
 	"crypto/rand"
+	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -45,7 +46,7 @@ func NewTask(dir string, spec TaskSpec, stdout, stderr io.Writer) (*Task, error)
 	t := &Task{dir: filepath.Join(dir, id), Config: driver.TaskConfig{
 		ID: id + "/" + spec.Name + "/" + suffix, Name: spec.Name,
 		TaskGroup: spec.Name, JobID: spec.Name, JobName: spec.Name, Namespace: "default",
-		AllocID: id, NodeName: "onenode", NodeID: newUUID(),
+		AllocID: id, NodeName: "onenode", NodeID: nodeID(dir),
 		DriverConfig: spec.DriverConfig, User: spec.User, AllocDir: filepath.Join(dir, id),
 		Resources:  resources(spec),
 		StdoutPath: os.DevNull, StderrPath: os.DevNull,
@@ -143,9 +144,19 @@ func environment(c *driver.TaskConfig, spec TaskSpec) map[string]string {
 	return env
 }
 
+// nodeID is the same for all tasks below dir: they are one node's.
+func nodeID(dir string) string {
+	sum := sha256.Sum256([]byte(dir))
+	return uuid([16]byte(sum[:16]))
+}
+
 func newUUID() string {
 	var b [16]byte
 	_, _ = rand.Read(b[:]) // never fails
+	return uuid(b)
+}
+
+func uuid(b [16]byte) string {
 	b[6], b[8] = b[6]&0x0f|0x40, b[8]&0x3f|0x80
 	return fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
 }

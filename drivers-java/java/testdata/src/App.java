@@ -14,6 +14,18 @@ public class App {
         if (args.length > 0 && args[0].equals("once")) {
             System.exit(7);
         }
+        if (args.length > 0 && args[0].equals("deaf")) {
+            Runtime.getRuntime().addShutdownHook(new Thread(() -> {
+                while (true) {
+                    try {
+                        Thread.sleep(1000);
+                    } catch (InterruptedException ignored) {
+                    }
+                }
+            }));
+            System.out.println("deaf");
+            Thread.sleep(Long.MAX_VALUE);
+        }
         byte[] page;
         try (InputStream in = App.class.getResourceAsStream("/page.txt")) {
             page = in.readAllBytes();
