@@ -71,7 +71,7 @@ type Block struct {
 	Require trust.Level
 	// SHA256 are the digests in hex of the binaries that may run under this block; empty = any.
 	SHA256 []string
-	// Upgrade is what a changed file does; empty = drain.
+	// Upgrade is what a changed file does; empty = hand-over where both versions offer it, otherwise drain.
 	Upgrade lifecycle.Policy
 }
 
@@ -84,6 +84,7 @@ type Collector interface {
 // Limits are the host's times. Zero means the default.
 type Limits struct {
 	Lifecycle lifecycle.Limits
+	HandOver  lifecycle.HandOverLimits
 	Start     time.Duration // launch to handshake; default 60 s
 	Call      time.Duration // each call of the setup; default 15 s
 	Shutdown  time.Duration // Driver.Shutdown, and again until the process has ended; default 2 s

@@ -170,7 +170,7 @@ func TestTaskEventsAreBounded(t *testing.T) {
 	f := &family{host: h, file: "test"}
 	g := newGeneration(f, 1, "")
 	defer g.cancel()
-	g.tasks["a1/web/00"], g.tasks["a2/db/00"] = struct{}{}, struct{}{}
+	g.tasks["a1/web/00"], g.tasks["a2/db/00"] = nil, nil
 	all, cancel := h.Subscribe("", "")
 	defer cancel()
 	post, now := eventPost{g: g, budgets: map[string]*bucket{}}, time.Now()

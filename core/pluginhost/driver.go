@@ -16,7 +16,7 @@ import (
 // process that follows, recover the tasks there and wait for them again. It is safe for concurrent use.
 //
 // The calls are those of host.Driver with its deadlines. Errors are of its classes: ErrPluginDown (the call may have
-// been carried out), ErrTaskNotFound, and driver.IsRecoverable for starts.
+// been carried out, unless it is host.ErrReleased too), ErrTaskNotFound, and driver.IsRecoverable for starts.
 type Driver struct {
 	gen *generation
 	s   *session
@@ -76,7 +76,7 @@ func (h *Host) choose(name string, number uint64) (*generation, error) {
 		}
 		return nil, h.whyUnknown(name)
 	}
-	if g := f.generation(number); g != nil && g.machine.State != lifecycle.Retired {
+	if g := f.holder(number); g != nil && g.machine.State != lifecycle.Retired {
 		if g.machine.Final() {
 			return nil, fmt.Errorf("driver %q: %w: %s", name, ErrUnavailable, g.machine.Reason)
 		}
@@ -162,7 +162,7 @@ func (d *Driver) Generation() uint64 { return d.gen.number }
 // Pid is the plugin's process.
 func (d *Driver) Pid() int { return d.s.proc.ID().PID }
 
-// Done is closed when the process is gone.
+// Done is closed when the process is gone or another one has its tasks.
 func (d *Driver) Done() <-chan struct{} { return d.s.gone }
 
 // Capabilities is what the driver can do.
@@ -184,8 +184,13 @@ func (d *Driver) EncodeTaskConfig(config map[string]any, vars *schema.Variables)
 
 // StartTask starts a task. Store the handle before the task counts as running.
 func (d *Driver) StartTask(ctx context.Context, task *driver.TaskConfig) (*host.StartResult, error) {
+	leave, err := d.enter(ctx, "StartTask", task.ID)
+	if err != nil {
+		return nil, err
+	}
+	defer leave()
 	// Counted before the call: a generation must not retire between the start and its answer.
-	d.gen.holdTask(task.ID)
+	d.gen.holdTask(task.ID, nil)
 	res, err := d.s.client.Driver().StartTask(ctx, task)
 	if err != nil {
 		d.gen.dropTask(task.ID)
@@ -195,6 +200,7 @@ func (d *Driver) StartTask(ctx context.Context, task *driver.TaskConfig) (*host.
 		// What cannot be stored cannot be recovered: it must not run.
 		return nil, errors.Join(err, d.DestroyTask(context.WithoutCancel(ctx), task.ID, true))
 	}
+	d.gen.holdTask(task.ID, &res.Handle)
 	return res, nil
 }
 
@@ -224,8 +230,13 @@ const recoverTime = 2 * time.Minute
 
 // RecoverTask gives a stored task back. The handle must be the stored one, unchanged.
 func (d *Driver) RecoverTask(ctx context.Context, handle *driver.TaskHandle) error {
-	d.gen.holdTask(handle.Config.ID)
-	err := within(ctx, recoverTime, func(ctx context.Context) error { return d.s.client.Driver().RecoverTask(ctx, handle) })
+	leave, err := d.enter(ctx, "RecoverTask", handle.Config.ID)
+	if err != nil {
+		return err
+	}
+	defer leave()
+	d.gen.holdTask(handle.Config.ID, handle)
+	err = within(ctx, recoverTime, func(ctx context.Context) error { return d.s.client.Driver().RecoverTask(ctx, handle) })
 	if err != nil {
 		err = d.mend(err)
 		if !errors.Is(err, ErrPluginDown) && !errors.Is(err, context.DeadlineExceeded) { // else it may be there
@@ -236,23 +247,35 @@ func (d *Driver) RecoverTask(ctx context.Context, handle *driver.TaskHandle) err
 	return nil
 }
 
-// WaitTask blocks until the task has ended. It has no deadline. With ErrPluginDown the process is gone: recover the task
-// in the next one and wait again.
-func (d *Driver) WaitTask(ctx context.Context, id string) (*driver.ExitResult, error) {
-	res, err := d.s.client.Driver().WaitTask(ctx, id)
-	return res, d.mend(err)
+// WaitTask blocks until the task has ended. It has no deadline. With ErrPluginDown the process is gone, or another one
+// has the task: recover the task in the next one and wait again.
+func (d *Driver) WaitTask(ctx context.Context, id string) (res *driver.ExitResult, err error) {
+	err = d.look(ctx, func() (err error) {
+		res, err = d.s.client.Driver().WaitTask(ctx, id)
+		return err
+	})
+	return res, err
 }
 
 // StopTask sends the signal (empty = the driver's default), gives the task the timeout, and has it killed. A task that
 // the driver does not know counts as stopped.
 func (d *Driver) StopTask(ctx context.Context, id string, timeout time.Duration, signal string) error {
+	leave, err := d.enter(ctx, "StopTask", id)
+	if err != nil {
+		return err
+	}
+	defer leave()
 	return known(d.mend(d.s.client.Driver().StopTask(ctx, id, timeout, signal)))
 }
 
 // DestroyTask makes the driver forget a task and remove what it left. A task that it does not know counts as destroyed.
 func (d *Driver) DestroyTask(ctx context.Context, id string, force bool) error {
-	err := known(d.mend(d.s.client.Driver().DestroyTask(ctx, id, force)))
-	if err == nil {
+	leave, err := d.enter(ctx, "DestroyTask", id)
+	if err != nil {
+		return err
+	}
+	defer leave()
+	if err = known(d.mend(d.s.client.Driver().DestroyTask(ctx, id, force))); err == nil {
 		d.gen.dropTask(id)
 	}
 	return err
@@ -263,13 +286,21 @@ func (d *Driver) DestroyTask(ctx context.Context, id string, force bool) error {
 func (d *Driver) Forget(id string) { d.gen.dropTask(id) }
 
 // InspectTask asks what the driver knows about a task.
-func (d *Driver) InspectTask(ctx context.Context, id string) (*driver.TaskStatus, error) {
-	res, err := d.s.client.Driver().InspectTask(ctx, id)
-	return res, d.mend(err)
+func (d *Driver) InspectTask(ctx context.Context, id string) (res *driver.TaskStatus, err error) {
+	err = d.look(ctx, func() (err error) {
+		res, err = d.s.client.Driver().InspectTask(ctx, id)
+		return err
+	})
+	return res, err
 }
 
 // SignalTask sends a signal.
 func (d *Driver) SignalTask(ctx context.Context, id, signal string) error {
+	leave, err := d.enter(ctx, "SignalTask", id)
+	if err != nil {
+		return err
+	}
+	defer leave()
 	return d.mend(d.s.client.Driver().SignalTask(ctx, id, signal))
 }
 
@@ -277,38 +308,85 @@ func (d *Driver) SignalTask(ctx context.Context, id, signal string) error {
 // than asked for are held back.
 func (d *Driver) Stats(ctx context.Context, id string, interval time.Duration, f func(driver.TaskStats) error) error {
 	var last time.Time
-	return d.mend(d.s.client.Driver().Stats(ctx, id, interval, func(s driver.TaskStats) error {
-		if early := interval/2 - time.Since(last); !last.IsZero() && early > 0 {
-			if err := pause(ctx, early); err != nil {
-				return err
+	return d.look(ctx, func() error {
+		return d.s.client.Driver().Stats(ctx, id, interval, func(s driver.TaskStats) error {
+			if early := interval/2 - time.Since(last); !last.IsZero() && early > 0 {
+				if err := pause(ctx, early); err != nil {
+					return err
+				}
 			}
-		}
-		last = time.Now()
-		return f(s)
-	}))
+			last = time.Now()
+			return f(s)
+		})
+	})
 }
 
 // ExecTask runs a short command in a task.
 func (d *Driver) ExecTask(ctx context.Context, id string, argv []string, timeout time.Duration) (*host.ExecResult, error) {
+	leave, err := d.s.barrier.enter(ctx, "ExecTask of "+id, false)
+	if err != nil {
+		return nil, err
+	}
+	defer leave()
 	res, err := d.s.client.Driver().ExecTask(ctx, id, argv, timeout)
 	return res, d.mend(err)
 }
 
-// ExecTaskStreaming runs a command in a task with streams.
+// ExecTaskStreaming runs a command in a task with streams. A hand-over does not end it.
 func (d *Driver) ExecTaskStreaming(ctx context.Context, req *driver.ExecRequest) (*driver.ExitResult, error) {
+	leave, err := d.s.barrier.enter(ctx, "ExecTask of "+req.TaskID, false)
+	if err != nil {
+		return nil, err
+	}
+	defer leave()
 	res, err := d.s.client.Driver().ExecTaskStreaming(ctx, req)
 	return res, d.mend(err)
 }
 
 // CreateNetwork is for drivers whose capabilities say MustCreateNetwork.
 func (d *Driver) CreateNetwork(ctx context.Context, req *driver.CreateNetworkRequest) (*driver.CreateNetworkResponse, error) {
+	leave, err := d.enter(ctx, "CreateNetwork", req.AllocID)
+	if err != nil {
+		return nil, err
+	}
+	defer leave()
 	res, err := d.s.client.Driver().CreateNetwork(ctx, req)
 	return res, d.mend(err)
 }
 
 // DestroyNetwork removes what CreateNetwork made.
 func (d *Driver) DestroyNetwork(ctx context.Context, req *driver.DestroyNetworkRequest) error {
+	leave, err := d.enter(ctx, "DestroyNetwork", req.AllocID)
+	if err != nil {
+		return err
+	}
+	defer leave()
 	return d.mend(d.s.client.Driver().DestroyNetwork(ctx, req))
+}
+
+// enter begins a call that changes something: a hand-over waits for it, and it waits for a hand-over.
+func (d *Driver) enter(ctx context.Context, method, id string) (leave func(), err error) {
+	return d.s.barrier.enter(ctx, method+" of "+id, true)
+}
+
+// look makes a call that changes nothing. If a hand-over ended it and the tasks are here again it is repeated.
+func (d *Driver) look(ctx context.Context, call func() error) error {
+	const again = 50 * time.Millisecond
+	for {
+		if err := d.s.barrier.settled(ctx); err != nil {
+			return err
+		}
+		err := call()
+		if !errors.Is(err, host.ErrReleased) || !d.s.offersHandOver() {
+			return d.mend(err)
+		}
+		if err := d.s.barrier.settled(ctx); err != nil {
+			return err
+		}
+		if err := pause(ctx, again); err != nil {
+			return err
+		}
+	}
 }
 
 // mend gives every failure that comes from the end of the process one class.
@@ -317,7 +395,7 @@ func (d *Driver) mend(err error) error {
 		return err
 	}
 	select {
-	case <-d.s.gone:
+	case <-d.s.closed:
 		return fmt.Errorf("%w: %w", ErrPluginDown, err)
 	default:
 		return err

@@ -24,6 +24,7 @@ type family struct {
 	state       lifecycle.File
 	refusal     string // why the file that is there now is not used; what runs, runs on
 	refusedAt   time.Time
+	approved    string // digest that an operator reloaded by hand
 	generations []*generation
 
 	stopTail context.CancelFunc // of re-logging its stderr
@@ -103,7 +104,8 @@ func (f *family) members() []lifecycle.Member {
 		m := &g.machine
 		list = append(list, lifecycle.Member{
 			Number: g.number, Digest: g.digest, Usable: m.Usable() && g.session != nil, Healthy: m.Shown.Healthy,
-			Leaving: m.Leaving != "", Dead: m.Final(),
+			Leaving: m.Leaving != "" || g.handedTo != 0, Dead: m.Final() || g.handedTo != 0,
+			Offers: g.last.offersHandOver(), Moving: g.moving,
 		})
 	}
 	return list
@@ -119,14 +121,27 @@ func (f *family) generation(number uint64) *generation {
 }
 
 // current is the generation that takes new tasks; nil = none.
-func (f *family) current() *generation { return f.generation(lifecycle.Current(f.members())) }
+func (f *family) current() *generation {
+	return f.generation(lifecycle.Current(f.members(), f.policy()))
+}
+
+// holder is the generation that has the tasks which a generation started; nil = it is gone.
+func (f *family) holder(number uint64) *generation {
+	g := f.generation(number)
+	for g != nil && g.handedTo != 0 {
+		g = f.generation(g.handedTo)
+	}
+	return g
+}
 
 // shown is the generation whose state counts for the driver: a healthy one, else the newest that is not leaving, else
-// the newest.
+// the newest. One that is about to take another's tasks does not count before it has them.
 func (f *family) shown() *generation {
 	var best *generation
-	for _, g := range f.generations {
+	members, policy := f.members(), f.policy()
+	for i, g := range f.generations {
 		switch {
+		case lifecycle.Waits(members, i, policy):
 		case best == nil,
 			g.machine.Leaving == "" && best.machine.Leaving != "",
 			g.machine.Leaving == "" && (g.machine.Shown.Healthy || !best.machine.Shown.Healthy):
@@ -136,15 +151,24 @@ func (f *family) shown() *generation {
 	return best
 }
 
-// policy is what a changed file does.
+// policy is what a changed file does; empty = what the plugins offer.
 func (f *family) policy() lifecycle.Policy {
-	reported := guessName(f.name())
-	if g := f.shown(); g != nil && g.name != "" {
-		reported = g.name
-	}
-	b, err := f.host.blocks.match(f.name(), reported)
-	if err != nil || b.Upgrade == "" {
+	b, err := f.host.blocks.match(f.name(), f.reported())
+	switch {
+	case err != nil:
 		return lifecycle.PolicyDrain
+	case b.Upgrade == lifecycle.PolicyManual && f.approved != "" && f.approved == f.state.Digest:
+		return "" // an operator said reload
 	}
 	return b.Upgrade
+}
+
+// reported is what the plugin calls itself, guessed while it is not known.
+func (f *family) reported() string {
+	for i := len(f.generations) - 1; i >= 0; i-- {
+		if name := f.generations[i].name; name != "" {
+			return name
+		}
+	}
+	return guessName(f.name())
 }

@@ -40,11 +40,13 @@ type generation struct {
 	last        *session // the latest there was, for what is still shown of it
 	fingerprint *driver.Fingerprint
 	attributes  map[string]string
-	devices     []*model.NodeDevice // as last listed; replaced, never changed
-	deviceStats []device.GroupStats // latest sample
-	tasks       map[string]struct{}
-	trust       string // what it rests on; empty = nothing was asked for
-	conflict    bool   // refused because another file reports the same name
+	devices     []*model.NodeDevice           // as last listed; replaced, never changed
+	deviceStats []device.GroupStats           // latest sample
+	tasks       map[string]*driver.TaskHandle // those it holds; nil until it answered the start
+	moving      bool                          // takes part in a hand-over that is under way
+	handedTo    uint64                        // the generation that has its tasks; 0 = itself
+	trust       string                        // what it rests on; empty = nothing was asked for
+	conflict    bool                          // refused because another file reports the same name
 
 	// Its goroutine's own.
 	epoch       int // of the start that counts
@@ -67,7 +69,7 @@ func newGeneration(f *family, number uint64, digest string) *generation {
 		kick:       make(chan struct{}, 1),
 		starts:     make(chan startResult),
 		done:       make(chan struct{}),
-		tasks:      map[string]struct{}{},
+		tasks:      map[string]*driver.TaskHandle{},
 		tally:      newTally(),
 		attributes: map[string]string{},
 	}
@@ -175,6 +177,7 @@ func (g *generation) act(a lifecycle.Action) {
 		g.stop()
 	case lifecycle.DoForget:
 		g.giveUpStart()
+		g.epoch++ // what it answers does not count
 		g.forget()
 	case lifecycle.DoReport:
 		g.family.host.report(g, a.Text)
@@ -211,10 +214,35 @@ func (g *generation) stop() {
 	h.background.Go(func() {
 		defer close(over)
 		waitFor(before)
+		g.linger(s)
 		if err := s.end(context.Background(), h.config.Limits.Shutdown); err != nil {
 			g.log.Error("plugin cannot be ended", "error", err)
 		}
 	})
+}
+
+// handed reports whether another generation has its tasks.
+func (g *generation) handed() bool {
+	g.family.host.mu.Lock()
+	defer g.family.host.mu.Unlock()
+	return g.handedTo != 0
+}
+
+// linger lets the calls end that a process which handed its tasks over still has: commands inside tasks, above all.
+func (g *generation) linger(s *session) {
+	h, handed := g.family.host, g.handed()
+	for late := time.Now().Add(lingerFor); handed && time.Now().Before(late); {
+		select {
+		case <-s.proc.Done():
+			return
+		case <-h.ctx.Done():
+			return
+		default:
+		}
+		if s.barrier.over(time.Second) == "" {
+			return
+		}
+	}
 }
 
 // forget removes what leads to the generation's process, once that is gone.

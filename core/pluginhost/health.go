@@ -56,22 +56,28 @@ func (g *generation) taskCount() int {
 
 // taskCountLocked presumes a task while the node has not said what became of those that an earlier agent started.
 func (g *generation) taskCountLocked() int {
-	if g.restored && !g.family.host.recovered {
+	if g.restored && g.handedTo == 0 && !g.family.host.recovered {
 		return max(1, len(g.tasks))
 	}
 	return len(g.tasks)
 }
 
-// holdTask and dropTask keep count of the tasks that are bound to this generation.
-func (g *generation) holdTask(id string) {
+// holdTask and dropTask keep the tasks that are bound to this generation, with what they can be recovered from; a nil
+// handle is not known yet and replaces none.
+func (g *generation) holdTask(id string, handle *driver.TaskHandle) {
 	g.family.host.mu.Lock()
-	g.tasks[id] = struct{}{}
+	if handle != nil || g.tasks[id] == nil {
+		g.tasks[id] = handle
+	}
 	g.family.host.mu.Unlock()
 	g.tasksChanged()
 }
 
 func (g *generation) dropTask(id string) {
 	g.family.host.mu.Lock()
+	if holder := g.family.holder(g.number); holder != nil {
+		g = holder // a call that outlasted a hand-over
+	}
 	delete(g.tasks, id)
 	g.family.host.mu.Unlock()
 	g.tasksChanged()

@@ -79,22 +79,12 @@ func New(config Config) (*Host, error) {
 		wake:       make(chan struct{}),
 	}
 	h.ctx, h.cancel = context.WithCancel(context.Background())
-	h.warnOfPolicies(b)
 	for _, dir := range []string{h.logDir(), config.RunDir, filepath.Join(config.RunDir, "p")} {
 		if err := os.MkdirAll(dir, 0o700); err != nil {
 			return nil, fmt.Errorf("plugin host: %w", err)
 		}
 	}
 	return h, nil
-}
-
-// warnOfPolicies says what is asked for and not there yet.
-func (h *Host) warnOfPolicies(b blocks) {
-	for _, name := range sortedKeys(b) {
-		if b[name].Upgrade == lifecycle.PolicyHandOver {
-			h.log.Warn("plugins cannot hand tasks over yet; a changed file drains the old one instead", "plugin", name)
-		}
-	}
 }
 
 // Start takes up the plugins of an earlier agent, scans plugin_dir once and goes on in the background. It returns before

@@ -28,6 +28,12 @@ type Record struct {
 	Process process.Identity
 	Started int64  // seconds
 	Leaving string `json:",omitempty"` // why it takes no new tasks
+
+	// HandedTo is the generation that has its tasks; 0 = itself.
+	HandedTo uint64 `json:",omitempty"`
+	// Taking: it was taking over another generation's tasks. Its process must not be used again unless that was finished,
+	// because it may know tasks that are not its own.
+	Taking bool `json:",omitempty"`
 }
 
 // RecordStore keeps records. Save replaces all of them; it must be durable and atomic, and private, because an address

@@ -26,7 +26,12 @@ func (h *Host) restore(records map[string]Record) {
 			continue
 		}
 		f := h.familyOf(rec.File)
+		if rec.Taking {
+			h.endLeftover(rec)
+			rec.Taking, rec.Process = false, process.Identity{}
+		}
 		g := newGeneration(f, rec.Generation, rec.SHA256)
+		g.handedTo = rec.HandedTo
 		g.restored, g.name, g.version, g.kind = true, rec.Name, rec.Version, rec.Type
 		g.machine.Leaving = rec.Leaving
 		g.machine.Tasks = g.taskCountLocked()
@@ -203,7 +208,7 @@ func (h *Host) remember(g *generation, s *session) {
 		File: g.family.file, Generation: g.number, SHA256: g.digest,
 		Name: s.info.Name, Type: s.info.Type.String(), Version: s.info.Version, APIVersion: s.apiVersion,
 		Config: s.block.digest(), Network: s.network, Addr: s.addr, Stdout: s.stdout, Process: s.proc.ID(),
-		Started: s.started.Unix(), Leaving: g.machine.Leaving,
+		Started: s.started.Unix(), Leaving: g.machine.Leaving, HandedTo: g.handedTo,
 	}
 	h.saveRecords()
 }
@@ -216,6 +221,33 @@ func (h *Host) rememberLeaving(g *generation) {
 		h.records[key] = rec
 		h.saveRecords()
 	}
+}
+
+// rememberTaking marks a generation that takes over tasks, before it is given any.
+func (h *Host) rememberTaking(g *generation, taking bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	key := recordKey(g.family.file, g.number)
+	if rec, ok := h.records[key]; ok && rec.Taking != taking {
+		rec.Taking = taking
+		h.records[key] = rec
+		h.saveRecords()
+	}
+}
+
+// rememberHandOver notes in one step that next has the tasks of old. The lock is held.
+func (h *Host) rememberHandOver(old, next *generation) {
+	key := recordKey(old.family.file, old.number)
+	if rec, ok := h.records[key]; ok {
+		rec.HandedTo = next.number
+		h.records[key] = rec
+	}
+	key = recordKey(next.family.file, next.number)
+	if rec, ok := h.records[key]; ok {
+		rec.Taking = false
+		h.records[key] = rec
+	}
+	h.saveRecords()
 }
 
 // forget removes the record and the directory of a generation that is over.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
@@ -13,11 +14,15 @@ import (
 )
 
 // report tells the operator of a step in a plugin's life: one line in the log, one event on the node.
-func (h *Host) report(g *generation, text string) {
+func (h *Host) report(g *generation, text string) { h.reportMore(g, text, nil) }
+
+// reportMore is report with more details, for programs.
+func (h *Host) reportMore(g *generation, text string, more map[string]string) {
 	h.mu.Lock()
 	name, kind := g.name, g.kind
 	h.mu.Unlock()
 	details := map[string]string{"file": g.family.file, "generation": fmt.Sprint(g.number)}
+	maps.Copy(details, more)
 	subsystem, subject := "Plugin", "Plugin "+g.family.file
 	switch {
 	case name == "":

@@ -60,21 +60,28 @@ type session struct {
 
 	killed atomic.Pointer[string] // why we killed it
 
-	gone   chan struct{} // closed when the process ended or we let go of it
-	once   sync.Once
-	cancel context.CancelFunc
-	loops  sync.WaitGroup
+	barrier *barrier
+	gone    chan struct{} // closed when the process ended, its tasks went to another one, or we let go of it
+	left    sync.Once     // of gone
+	closed  chan struct{} // closed with the connection
+	once    sync.Once
+	cancel  context.CancelFunc
+	loops   sync.WaitGroup
 }
 
 // release ends our side. The process is not touched.
 func (s *session) release() {
 	s.once.Do(func() {
 		s.cancel()
-		close(s.gone)
+		s.leave()
+		close(s.closed)
 		s.close()
 	})
 	s.loops.Wait()
 }
+
+// leave tells those who use the process to look for another one. Calls under way go on.
+func (s *session) leave() { s.left.Do(func() { close(s.gone) }) }
 
 // outlivesAgent reports whether the next agent takes the process up again. A device plugin holds nothing for a task, and
 // those that others wrote count on a fresh start.
@@ -115,7 +122,8 @@ func (g *generation) establish(ctx context.Context, c *connection, block Block) 
 			err = errors.Join(err, c.destroy())
 		}
 	}()
-	s := &session{connection: c, block: block, gone: make(chan struct{}), cancel: func() {}}
+	s := &session{connection: c, block: block, barrier: newBarrier(),
+		gone: make(chan struct{}), closed: make(chan struct{}), cancel: func() {}}
 	if s.info, err = introduce(g, ctx, s); err != nil {
 		return nil, err
 	}
@@ -128,10 +136,15 @@ func (g *generation) establish(ctx context.Context, c *connection, block Block) 
 	if err != nil {
 		return nil, err
 	}
-	if !c.reattached {
-		if err := g.configure(ctx, s, info); err != nil {
-			return nil, err
-		}
+	switch {
+	case !c.reattached:
+		err = g.configure(ctx, s, info)
+	case s.offersHandOver() && !g.handed():
+		// The agent before us may have died in the middle of a hand-over.
+		err = within(ctx, call, c.client.Resume)
+	}
+	if err != nil {
+		return nil, err
 	}
 	if s.info.Type != plugin.TypeDriver {
 		return s, nil

@@ -100,13 +100,3 @@ func (h *Host) SetTrust(t Trust) {
 	defer h.mu.Unlock()
 	h.nextTrust = t
 }
-
-// guess is what the plugin calls itself, or will.
-func (f *family) guess() string {
-	f.host.mu.Lock()
-	defer f.host.mu.Unlock()
-	if g := f.shown(); g != nil && g.name != "" {
-		return g.name
-	}
-	return guessName(f.name())
-}

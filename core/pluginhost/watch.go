@@ -161,8 +161,11 @@ func (h *Host) copyToStore(f *family) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	h.mu.Lock()
+	reported := f.reported()
+	h.mu.Unlock()
 	digest, _, err := h.store.Put(src, f.file, signature, func(digest string) error {
-		_, err := h.trusts(f, f.guess(), digest, signature)
+		_, err := h.trusts(f, reported, digest, signature)
 		return err
 	})
 	return digest, err
@@ -174,6 +177,8 @@ func (h *Host) decide() {
 		g     *generation
 		event lifecycle.Event
 	}
+	type pair struct{ old, next *generation }
+	var passages []pair
 	var orders []order
 	var begin []*generation
 	h.mu.Lock()
@@ -197,6 +202,13 @@ func (h *Host) decide() {
 				orders = append(orders, order{g, lifecycle.Event{Kind: lifecycle.Drain, Reason: m.Reason}})
 			case lifecycle.MoveResume:
 				orders = append(orders, order{g, lifecycle.Event{Kind: lifecycle.Resume}})
+			case lifecycle.MoveHandOver:
+				next := f.generation(m.To)
+				if (g.restored || next.restored) && !h.recovered {
+					continue // what the tasks are shows when the node has found its own again
+				}
+				g.moving, next.moving = true, true
+				passages = append(passages, pair{g, next})
 			case lifecycle.MoveWait: // the next scan asks again
 			}
 		}
@@ -210,6 +222,9 @@ func (h *Host) decide() {
 	}
 	for _, o := range orders {
 		o.g.post(o.event)
+	}
+	for _, p := range passages {
+		h.background.Go(func() { h.handOver(p.old, p.next) })
 	}
 }
 

@@ -12,9 +12,10 @@ type Policy string
 const (
 	// PolicyDrain: the new generation takes new tasks beside the old one, which keeps its own until they end.
 	PolicyDrain Policy = "drain"
-	// PolicyHandOver: the old one releases its tasks and the new one recovers them. Needs the hand-over extension.
+	// PolicyHandOver: the old one releases its tasks and the new one recovers them. Both must have the hand-over extension;
+	// if one has not, it is drain. Without a policy it is the same.
 	PolicyHandOver Policy = "hand-over"
-	// PolicyManual: a changed file waits until an operator says reload.
+	// PolicyManual: a changed file waits until an operator says reload; then it is as without a policy.
 	PolicyManual Policy = "manual"
 )
 
@@ -32,7 +33,9 @@ type Member struct {
 	Usable  bool // its process is up, it is not leaving
 	Healthy bool
 	Leaving bool
-	Dead    bool // retired, or failed for good
+	Dead    bool // retired, handed over, or failed for good
+	Offers  bool // has the hand-over extension
+	Moving  bool // takes part in a hand-over that is under way
 }
 
 // RemoveGrace is how long a file may be missing before that counts as removal: replacing a file by remove and copy
@@ -43,6 +46,7 @@ const RemoveGrace = 3 * time.Second
 type Move struct {
 	Kind   MoveKind
 	Number uint64 // which generation; for MoveCreate the new one's number
+	To     uint64 // MoveHandOver: the one that takes the tasks
 	Reason string
 }
 
@@ -55,11 +59,18 @@ const (
 	MoveDrain  MoveKind = "drain"  // the generation takes no new tasks any more
 	MoveResume MoveKind = "resume" // the generation's file is back
 	MoveWait   MoveKind = "wait"   // look again when the grace is over
+	// MoveHandOver: the generation's tasks go to another one, by the machine HandOver.
+	MoveHandOver MoveKind = "hand-over"
 )
 
 // Choose decides which generations a file should have. members are in the order of their numbers. It is called after
 // every scan and every change of a member; calling it again without a change yields nothing new, except MoveWait.
 func Choose(file File, members []Member, policy Policy, now time.Time) []Move {
+	for _, m := range members {
+		if m.Moving {
+			return nil // one thing after the other
+		}
+	}
 	if !file.Present {
 		return removed(file, members, now)
 	}
@@ -85,11 +96,11 @@ func Choose(file File, members []Member, policy Policy, now time.Time) []Move {
 		}
 		return []Move{{Kind: MoveCreate, Number: last + 1, Reason: "new file " + short(file.Digest)}}
 	}
-	return settle(wanted, members)
+	return settle(wanted, members, policy)
 }
 
-// settle brings back the wanted generation and lets the others drain once it can take over.
-func settle(wanted *Member, members []Member) []Move {
+// settle brings back the wanted generation and lets the others go once it can take over.
+func settle(wanted *Member, members []Member, policy Policy) []Move {
 	var moves []Move
 	if wanted.Leaving && !wanted.Dead {
 		moves = append(moves, Move{Kind: MoveResume, Number: wanted.Number, Reason: "its file is back"})
@@ -100,12 +111,31 @@ func settle(wanted *Member, members []Member) []Move {
 			continue
 		}
 		// A new generation that is up but unhealthy still replaces one that is no better.
-		if ready || wanted.Usable && !m.Healthy {
-			moves = append(moves, Move{Kind: MoveDrain, Number: m.Number,
-				Reason: fmt.Sprintf("replaced by generation %d (%s)", wanted.Number, short(wanted.Digest))})
+		replaces := ready || wanted.Usable && !m.Healthy
+		switch {
+		case !replaces:
+		case handsOver(policy, m, *wanted):
+			if m.Usable && wanted.Usable { // while one of them is launched again there is time
+				return append(moves, Move{Kind: MoveHandOver, Number: m.Number, To: wanted.Number})
+			}
+		default:
+			moves = append(moves, Move{Kind: MoveDrain, Number: m.Number, Reason: replaced(policy, wanted)})
 		}
 	}
 	return moves
+}
+
+func replaced(policy Policy, wanted *Member) string {
+	reason := fmt.Sprintf("replaced by generation %d (%s)", wanted.Number, short(wanted.Digest))
+	if policy == PolicyHandOver {
+		reason += "; the tasks stay, because not both can hand over"
+	}
+	return reason
+}
+
+// handsOver reports whether next is to take the tasks of old, which runs or will soon run again.
+func handsOver(policy Policy, old, next Member) bool {
+	return policy != PolicyDrain && old.Offers && next.Offers && (old.Usable || old.Healthy)
 }
 
 func removed(file File, members []Member, now time.Time) []Move {
@@ -122,11 +152,12 @@ func removed(file File, members []Member, now time.Time) []Move {
 	return moves
 }
 
-// Current is the generation that takes new tasks: the newest that is usable, healthy ones first; 0 = none.
-func Current(members []Member) uint64 {
+// Current is the generation that takes new tasks: the newest that is usable, healthy ones first; 0 = none. One that is to
+// be given the tasks of another takes new ones only after that.
+func Current(members []Member, policy Policy) uint64 {
 	var best, healthy uint64
-	for _, m := range members {
-		if !m.Usable || m.Leaving || m.Dead {
+	for i, m := range members {
+		if !m.Usable || m.Leaving || m.Dead || Waits(members, i, policy) {
 			continue
 		}
 		best = m.Number
@@ -138,6 +169,16 @@ func Current(members []Member) uint64 {
 		return healthy
 	}
 	return best
+}
+
+// Waits reports whether the member with that index is to be given the tasks of an older one that has them still.
+func Waits(members []Member, index int, policy Policy) bool {
+	for _, old := range members[:index] {
+		if !old.Dead && !old.Leaving && handsOver(policy, old, members[index]) {
+			return true
+		}
+	}
+	return false
 }
 
 func anyAlive(members []Member) bool {

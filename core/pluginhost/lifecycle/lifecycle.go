@@ -33,7 +33,7 @@ const (
 // Event is something that happened to a generation.
 type Event struct {
 	Kind   Kind
-	Reason string // Refused, StartFailed, Died, Health, Lost, Drain, Restart
+	Reason string // Refused, StartFailed, Died, Health, Lost, Drain, Restart, GiveUp
 	// Final is for StartFailed: another attempt with the same file and configuration cannot succeed.
 	Final bool
 	// Stuck is for Died: the process was killed because it did not answer, so that less of its uptime counts.
@@ -61,6 +61,7 @@ const (
 	Drain        Kind = "drain"        // replaced or removed: no new tasks
 	Resume       Kind = "resume"       // the file is back: take tasks again
 	Restart      Kind = "restart"      // end the process and start it again, because the configuration changed
+	GiveUp       Kind = "give-up"      // it could not take the tasks of the generation before it
 	Tick         Kind = "tick"         // a deadline passed
 )
 
@@ -80,7 +81,7 @@ const (
 	DoStart ActionKind = "start"
 	// DoStop: end the process in good order: Shutdown, then kill. Its end is not answered.
 	DoStop ActionKind = "stop"
-	// DoForget: remove the generation's reattach record and sockets.
+	// DoForget: give up a start that is under way, and remove the generation's reattach record and sockets.
 	DoForget ActionKind = "forget"
 	// DoReport: tell the operator (node event, log).
 	DoReport ActionKind = "report"

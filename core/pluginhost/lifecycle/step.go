@@ -54,6 +54,8 @@ func (s *step) apply(e Event) {
 		s.resume()
 	case Restart:
 		s.restart(e.Reason)
+	case GiveUp:
+		s.giveUp(e.Reason)
 	case Tick:
 		s.tick()
 	}
@@ -82,7 +84,7 @@ func (s *step) launching() {
 }
 
 func (s *step) up() {
-	if !s.g.UpSince.IsZero() {
+	if !s.g.UpSince.IsZero() || s.g.Final() {
 		return
 	}
 	if s.g.WasUp {
@@ -96,7 +98,7 @@ func (s *step) up() {
 }
 
 func (s *step) startFailed(e Event) {
-	if !s.g.UpSince.IsZero() {
+	if !s.g.UpSince.IsZero() || s.g.Final() {
 		return
 	}
 	s.g.Failures++
@@ -295,6 +297,23 @@ func (s *step) restart(reason string) {
 	}
 	s.report("restarted: %s", reason)
 	s.do(DoStart)
+}
+
+// giveUp ends a generation that never took a task; another one goes on in its place, so nobody outside is told.
+func (s *step) giveUp(reason string) {
+	if s.g.State == Failed && s.g.RetryAt.IsZero() {
+		return
+	}
+	if !s.g.UpSince.IsZero() {
+		s.do(DoStop)
+	}
+	s.do(DoForget)
+	s.g.State, s.g.Reason = Failed, reason
+	s.g.UpSince, s.g.RetryAt, s.g.overdueAt = time.Time{}, time.Time{}, time.Time{}
+	s.g.worseAt, s.g.betterAt = time.Time{}, time.Time{}
+	s.g.heard = false
+	s.g.Shown = Shown{Known: true, Description: reason}
+	s.report("failed: %s", reason)
 }
 
 func (s *step) retire() {
