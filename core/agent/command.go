@@ -156,7 +156,7 @@ func run(ctx context.Context, f *flags, rest []string, version string, stdout, s
 	defer signal.Stop(hup)
 	go func() {
 		for range hup {
-			if err := a.Reload(); err != nil {
+			if err := a.Reload(""); err != nil {
 				a.logger.Error("reload the configuration; everything stays as it was", "error", err)
 			} else {
 				a.logger.Info("configuration reloaded")

@@ -16,7 +16,9 @@ import (
 	"github.com/droverhq/drover/core/model"
 	"github.com/droverhq/drover/core/node/fingerprint"
 	"github.com/droverhq/drover/core/pluginhost"
+	"github.com/droverhq/drover/core/pluginhost/lifecycle"
 	"github.com/droverhq/drover/core/pluginhost/trust"
+	"github.com/droverhq/drover/core/rpc"
 	"github.com/droverhq/drover/core/telemetry"
 )
 
@@ -108,8 +110,9 @@ func (a *Agent) Health() (srv, client *api.PartHealth) {
 	return srv, client
 }
 
-// Reload reads the configuration again and applies what can change while running: log level and plugin blocks.
-func (a *Agent) Reload() error {
+// Reload reads the configuration again and applies what can change while running: log level and plugin blocks. With a
+// plugin's name it applies that plugin's block alone.
+func (a *Agent) Reload(plugin string) error {
 	if a.reload == nil {
 		return errors.New("this agent was started without a configuration file: there is nothing to reload")
 	}
@@ -122,6 +125,9 @@ func (a *Agent) Reload() error {
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	if plugin != "" {
+		return a.reloadPlugin(next, plugin)
+	}
 	if next.LogLevel != a.config.LogLevel {
 		a.logger.SetLevel(hclog.LevelFromString(next.LogLevel))
 		a.logger.Info("log level changed", "level", next.LogLevel)
@@ -142,6 +148,19 @@ func (a *Agent) Reload() error {
 	return nil
 }
 
+func (a *Agent) reloadPlugin(next *config.Config, plugin string) error {
+	if a.plugins == nil {
+		return errors.New("this agent runs no plugins: its client part is off")
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	err := a.plugins.ReloadPlugin(ctx, blocks(next), plugin)
+	if errors.Is(err, pluginhost.ErrUnknownPlugin) {
+		return rpc.Errorf(rpc.ErrNotFound, "no plugin %q on this node: `drover plugin list` names those there are", plugin)
+	}
+	return err
+}
+
 // Metrics answers /v1/metrics.
 func (a *Agent) Metrics() http.Handler {
 	return telemetry.Handler(a.config.Name, a.config.Telemetry.PrometheusMetrics, a.serverGauges, a.nodeGauges)
@@ -153,6 +172,7 @@ func blocks(c *config.Config) []pluginhost.Block {
 		out = append(out, pluginhost.Block{
 			Name: p.Name, Args: p.Args, Config: p.Config,
 			Require: trust.Level(p.Require), SHA256: p.SHA256, EnvAllow: p.EnvAllow, User: p.User,
+			Upgrade: lifecycle.Policy(p.Upgrade),
 		})
 	}
 	return out

@@ -53,7 +53,7 @@ func (a *API) agentHealth(rq *request) (any, error) {
 	return out, nil
 }
 
-func (a *API) agentReload(rq *request) (any, error) { return nil, a.Agent.Reload() }
+func (a *API) agentReload(rq *request) (any, error) { return nil, a.Agent.Reload(rq.str("plugin")) }
 
 func (a *API) agentMonitor(rq *request) (any, error) {
 	text := rq.str("log_level")

@@ -30,8 +30,8 @@ type Agent interface {
 	Health() (server, client *PartHealth)
 	// Servers are the RPC addresses the node part uses.
 	Servers() []string
-	// Reload reads the configuration again.
-	Reload() error
+	// Reload reads the configuration again. With a plugin's name only what concerns that is applied.
+	Reload(plugin string) error
 	// Metrics in the API's own form and in Prometheus' text form.
 	Metrics() http.Handler
 	// Monitor hands out log lines of at least level from the moment it returns, until stop is called.

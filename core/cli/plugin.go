@@ -194,11 +194,22 @@ func pluginLogs(a *app) *cobra.Command {
 }
 
 func pluginReload(a *app) *cobra.Command {
-	return &cobra.Command{Use: "reload", Short: "Have the agent read its configuration again and apply changed plugin blocks", Args: cobra.NoArgs,
+	return &cobra.Command{Use: "reload [name]", Short: "Have the agent read its configuration again and apply changed plugin blocks",
+		Long: `Have the agent read its configuration again and apply changed plugin blocks: all, or that of one plugin.
+
+With a name, a plugin that failed is tried again, and a changed file whose block says upgrade = "manual" is taken up.`,
+		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			cl, err := a.api()
 			if err != nil {
 				return err
+			}
+			if len(args) == 1 {
+				if err := cl.put(cmd.Context(), "/v1/agent/reload", query{"plugin": args[0]}, nil, nil); err != nil {
+					return err
+				}
+				fmt.Fprintf(a.Stdout, "Plugin %s reloaded\n", args[0])
+				return nil
 			}
 			if err := cl.put(cmd.Context(), "/v1/agent/reload", nil, nil, nil); err != nil {
 				return err

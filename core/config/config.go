@@ -154,6 +154,7 @@ type Plugin struct {
 	SHA256   Texts          `cfg:"sha256"`
 	EnvAllow []string       `cfg:"env_allow"` // nil: everything but secrets
 	User     string         `cfg:"user"`      // the plugin's own; empty: the agent's
+	Upgrade  string         `cfg:"upgrade"`   // hand-over, drain or manual
 }
 
 // Texts is a list that may be written as a single text.

@@ -94,6 +94,7 @@ var meanings = map[string]string{
 	"plugin.sha256":                      "SHA-256 of the binary that may run, in hex, or a list of them",
 	"plugin.user":                        "user, by name or number, that the plugin runs as, with its groups; the agent must be root. Unset, the agent's",
 	"plugin.env_allow":                   "variables of the agent that the plugin inherits, `*` being any text, besides `PATH` and the like; unset, all but secrets. The agent's own secrets never",
+	"plugin.upgrade":                     "what a changed binary does: `hand-over` gives the running tasks to the new version, `drain` lets the old one keep them until they end, `manual` waits for `drover plugin reload NAME`. Unset, `hand-over` where both versions can, `drain` otherwise",
 	"plugin.args":                        "arguments for the binary",
 	"plugin.config":                      "settings for the plugin, checked against its schema",
 }

@@ -105,7 +105,7 @@ func (f *family) members() []lifecycle.Member {
 		list = append(list, lifecycle.Member{
 			Number: g.number, Digest: g.digest, Usable: m.Usable() && g.session != nil, Healthy: m.Shown.Healthy,
 			Leaving: m.Leaving != "" || g.handedTo != 0, Dead: m.Final() || g.handedTo != 0,
-			Offers: g.last.offersHandOver(), Moving: g.moving,
+			Offers: g.offers, Moving: g.moving, Starting: m.Coming(),
 		})
 	}
 	return list
@@ -161,6 +161,21 @@ func (f *family) policy() lifecycle.Policy {
 		return "" // an operator said reload
 	}
 	return b.Upgrade
+}
+
+// waitsForReload reports whether the file that is there is not used before an operator says so.
+func (f *family) waitsForReload() bool {
+	if f.policy() != lifecycle.PolicyManual || !f.state.Present || f.state.Digest == "" {
+		return false
+	}
+	alive := false
+	for _, m := range f.members() {
+		if m.Digest == f.state.Digest && (!m.Dead || !m.Leaving) {
+			return false
+		}
+		alive = alive || !m.Dead
+	}
+	return alive
 }
 
 // reported is what the plugin calls itself, guessed while it is not known.

@@ -43,6 +43,7 @@ type generation struct {
 	devices     []*model.NodeDevice           // as last listed; replaced, never changed
 	deviceStats []device.GroupStats           // latest sample
 	tasks       map[string]*driver.TaskHandle // those it holds; nil until it answered the start
+	offers      bool                          // has the hand-over extension, as far as is known
 	moving      bool                          // takes part in a hand-over that is under way
 	handedTo    uint64                        // the generation that has its tasks; 0 = itself
 	trust       string                        // what it rests on; empty = nothing was asked for

@@ -39,9 +39,7 @@ type passage struct {
 }
 
 // offersHandOver reports whether the process can take part.
-func (s *session) offersHandOver() bool {
-	return s != nil && s.extensions.Has(plugin.ExtensionHandOver)
-}
+func (s *session) offersHandOver() bool { return s.extensions.Has(plugin.ExtensionHandOver) }
 
 // handOver runs a passage. Both generations were usable when it was decided on.
 func (h *Host) handOver(old, next *generation) {
@@ -69,6 +67,10 @@ func (p *passage) run() {
 	fromGone, toGone := p.from.proc.Done(), p.to.proc.Done()
 	event := lifecycle.HandOverEvent{Kind: lifecycle.Begin}
 	for {
+		if p.ctx.Err() != nil { // the host stops; the next agent sees by the records how far it was
+			p.from.barrier.pass()
+			return
+		}
 		var actions []lifecycle.HandOverAction
 		before := p.machine
 		p.machine, actions = p.machine.Step(event, p.host.now(), limits)
@@ -97,9 +99,7 @@ func (p *passage) run() {
 			event = lifecycle.HandOverEvent{Kind: lifecycle.NewGone, Reason: p.to.proc.End()}
 		case <-timer.C:
 			event = lifecycle.HandOverEvent{Kind: lifecycle.Late}
-		case <-p.ctx.Done(): // the host stops; the next agent sees by the records how far it was
-			p.from.barrier.pass()
-			return
+		case <-p.ctx.Done():
 		}
 	}
 }

@@ -29,6 +29,8 @@ type Record struct {
 	Started int64  // seconds
 	Leaving string `json:",omitempty"` // why it takes no new tasks
 
+	// Offers: it has the hand-over extension.
+	Offers bool `json:",omitempty"`
 	// HandedTo is the generation that has its tasks; 0 = itself.
 	HandedTo uint64 `json:",omitempty"`
 	// Taking: it was taking over another generation's tasks. Its process must not be used again unless that was finished,

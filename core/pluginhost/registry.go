@@ -31,7 +31,7 @@ func (h *Host) restore(records map[string]Record) {
 			rec.Taking, rec.Process = false, process.Identity{}
 		}
 		g := newGeneration(f, rec.Generation, rec.SHA256)
-		g.handedTo = rec.HandedTo
+		g.handedTo, g.offers = rec.HandedTo, rec.Offers
 		g.restored, g.name, g.version, g.kind = true, rec.Name, rec.Version, rec.Type
 		g.machine.Leaving = rec.Leaving
 		g.machine.Tasks = g.taskCountLocked()
@@ -208,7 +208,7 @@ func (h *Host) remember(g *generation, s *session) {
 		File: g.family.file, Generation: g.number, SHA256: g.digest,
 		Name: s.info.Name, Type: s.info.Type.String(), Version: s.info.Version, APIVersion: s.apiVersion,
 		Config: s.block.digest(), Network: s.network, Addr: s.addr, Stdout: s.stdout, Process: s.proc.ID(),
-		Started: s.started.Unix(), Leaving: g.machine.Leaving, HandedTo: g.handedTo,
+		Started: s.started.Unix(), Leaving: g.machine.Leaving, Offers: s.offersHandOver(), HandedTo: g.handedTo,
 	}
 	h.saveRecords()
 }

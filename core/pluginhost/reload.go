@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"time"
 
 	"github.com/droverhq/drover/core/pluginhost/lifecycle"
@@ -25,10 +26,51 @@ func (h *Host) Reload(ctx context.Context, list []Block) error {
 	}
 	h.mu.Lock()
 	asked := h.nextTrust
-	var all []*generation
+	var families []*family
 	for _, f := range h.families {
+		families = append(families, f)
+	}
+	h.mu.Unlock()
+	return h.reload(ctx, families, next, asked)
+}
+
+// ReloadPlugin is Reload for one plugin, by the name it reports or its file's, and for its blocks only. It is also the
+// word that a changed file waits for under upgrade = "manual".
+func (h *Host) ReloadPlugin(ctx context.Context, list []Block, name string) error {
+	f := h.find(name)
+	if f == nil {
+		return fmt.Errorf("plugin %q: %w", name, ErrUnknownPlugin)
+	}
+	all, err := newBlocks(list)
+	if err != nil {
+		return err
+	}
+	h.mu.Lock()
+	next, asked := maps.Clone(h.blocks), h.trust
+	for _, label := range []string{f.name(), f.reported()} {
+		delete(next, label)
+		if b, ok := all[label]; ok {
+			next[label] = b
+		}
+	}
+	h.mu.Unlock()
+	if err := h.reload(ctx, []*family{f}, next, asked); err != nil {
+		return err
+	}
+	h.mu.Lock()
+	f.approved = f.state.Digest
+	h.mu.Unlock()
+	h.changed()
+	return nil
+}
+
+// reload checks the blocks for the families and takes them over.
+func (h *Host) reload(ctx context.Context, families []*family, next blocks, asked Trust) error {
+	var all []*generation
+	h.mu.Lock()
+	for _, f := range families {
 		for _, g := range f.generations {
-			if g.machine.State != lifecycle.Retired {
+			if g.machine.State != lifecycle.Retired && g.handedTo == 0 {
 				all = append(all, g)
 			}
 		}
@@ -50,7 +92,7 @@ func (h *Host) Reload(ctx context.Context, list []Block) error {
 	}
 	h.mu.Lock()
 	h.blocks, h.trust = next, asked
-	for _, f := range h.families {
+	for _, f := range families {
 		f.unsettled = f.unsettled || f.present() // the next scan looks at it by the new rules
 	}
 	h.mu.Unlock()

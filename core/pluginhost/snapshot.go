@@ -87,6 +87,11 @@ func (h *Host) picture() *Snapshot {
 			s.Plugins = append(s.Plugins, g.pluginInfo())
 			g.addSchema(s.Schemas)
 		}
+		if f.waitsForReload() {
+			s.Plugins = append(s.Plugins, &model.PluginInfo{Name: f.reported(), File: f.file, SHA256: f.state.Digest,
+				State: string(lifecycle.Verified), UpdatedAt: f.state.Since.Unix(),
+				Reason: fmt.Sprintf("waits for `drover plugin reload %s` (upgrade = \"manual\")", f.reported())})
+		}
 		if f.refusal != "" {
 			s.Plugins = append(s.Plugins, &model.PluginInfo{Name: f.name(), File: f.file, State: string(lifecycle.Failed),
 				Reason: f.refusal, UpdatedAt: f.refusedAt.Unix()})

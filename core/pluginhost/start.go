@@ -160,7 +160,7 @@ func (g *generation) started(r startResult) {
 	}
 	h := g.family.host
 	h.mu.Lock()
-	g.session, g.last = r.session, r.session
+	g.session, g.last, g.offers = r.session, r.session, r.session.offersHandOver()
 	g.fingerprint = nil
 	h.mu.Unlock()
 	g.apply(lifecycle.Event{Kind: lifecycle.Up})

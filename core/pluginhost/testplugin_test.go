@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"strings"
 	"sync"
@@ -24,7 +25,12 @@ func servePlugin() {
 		go wail(text)
 	}
 	d := &testDriver{tasks: map[string]chan struct{}{}}
-	plugin.Serve(driver.New(driver.Info{Name: envOr("T_NAME", "test"), Version: envOr("T_VERSION", "1.0.0")}, d))
+	info := driver.Info{Name: envOr("T_NAME", "test"), Version: envOr("T_VERSION", "1.0.0")}
+	if os.Getenv("T_HAND_OVER") != "" {
+		plugin.Serve(driver.New(info, movingDriver{d}))
+		return
+	}
+	plugin.Serve(driver.New(info, d))
 }
 
 func envOr(name, otherwise string) string {
@@ -143,6 +149,16 @@ func (d *testDriver) Recover(_ context.Context, req *driver.RecoverRequest[testT
 	if req.State.Started != 7 {
 		return errors.New("not my state")
 	}
+	switch os.Getenv("T_RECOVER") {
+	case "fail":
+		if strings.HasSuffix(req.Task.ID, "bad") {
+			return errors.New("told not to recover it")
+		}
+	case "hang":
+		select {}
+	case "die":
+		os.Exit(3)
+	}
 	d.add(req.Task.ID)
 	return nil
 }
@@ -181,4 +197,26 @@ func (d *testDriver) Destroy(ctx context.Context, req *driver.DestroyRequest) er
 	defer d.mu.Unlock()
 	delete(d.tasks, req.TaskID)
 	return nil
+}
+
+// movingDriver can hand its tasks over, and run commands that echo their input.
+type movingDriver struct{ *testDriver }
+
+func (d movingDriver) Release(_ context.Context, id string) error {
+	if os.Getenv("T_RELEASE") == "fail" {
+		return errors.New("told not to release it")
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	delete(d.tasks, id)
+	return nil
+}
+
+func (movingDriver) Exec(_ context.Context, req *driver.ExecRequest) (*driver.ExitResult, error) {
+	_, err := io.Copy(req.Stdout, req.Stdin)
+	return &driver.ExitResult{ExitCode: 9}, err
+}
+
+func (movingDriver) Stats(context.Context, string) (*driver.TaskStats, error) {
+	return &driver.TaskStats{}, nil
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/droverhq/drover/core/node/statedb"
 	"github.com/droverhq/drover/core/rpc"
 	"github.com/droverhq/drover/sdk/driver"
+	"github.com/droverhq/drover/sdk/host"
 )
 
 // closeLogsWait bounds how long the end of a task waits for the collector to write its last bytes.
@@ -356,7 +357,8 @@ func (r *Runner) Signal(ctx context.Context, signal, reason string) error {
 		return r.notRunning()
 	}
 	r.Emit(event.Signaling(r.cfg.Now(), signal, reason))
-	if err := drv.SignalTask(ctx, inst.id, signal); err != nil {
+	err := r.whereItIs(ctx, drv, func(drv Driver) error { return drv.SignalTask(ctx, inst.id, signal) })
+	if err != nil {
 		return fmt.Errorf("send %s to task %s: %w", signal, r.cfg.Task.Name, err)
 	}
 	return nil
@@ -369,7 +371,26 @@ func (r *Runner) Exec(ctx context.Context, req driver.ExecRequest) (*driver.Exit
 		return nil, r.notRunning()
 	}
 	req.TaskID = inst.id
-	return drv.ExecTaskStreaming(ctx, &req)
+	var exit *driver.ExitResult
+	err := r.whereItIs(ctx, drv, func(drv Driver) (err error) {
+		exit, err = drv.ExecTaskStreaming(ctx, &req)
+		return err
+	})
+	return exit, err
+}
+
+// whereItIs makes a call about a running task, and makes it again in the process that has the task if this one has just
+// handed it over: nothing was done then.
+func (r *Runner) whereItIs(ctx context.Context, drv Driver, call func(Driver) error) error {
+	for {
+		err := call(drv)
+		if !errors.Is(err, host.ErrReleased) || !gone(drv, err) {
+			return err
+		}
+		if drv, err = r.cfg.Drivers.DriverOf(ctx, r.cfg.Task.Driver, drv.Generation()); err != nil {
+			return err
+		}
+	}
 }
 
 var errEnough = errors.New("one sample is enough")
@@ -381,9 +402,11 @@ func (r *Runner) Stats(ctx context.Context) (*driver.TaskStats, error) {
 		return nil, r.notRunning()
 	}
 	var sample *driver.TaskStats
-	err := drv.Stats(ctx, inst.id, time.Second, func(s driver.TaskStats) error {
-		sample = &s
-		return errEnough
+	err := r.whereItIs(ctx, drv, func(drv Driver) error {
+		return drv.Stats(ctx, inst.id, time.Second, func(s driver.TaskStats) error {
+			sample = &s
+			return errEnough
+		})
 	})
 	if sample != nil {
 		return sample, nil

@@ -36,6 +36,8 @@ type Member struct {
 	Dead    bool // retired, handed over, or failed for good
 	Offers  bool // has the hand-over extension
 	Moving  bool // takes part in a hand-over that is under way
+	// Starting: it is not usable yet, or for a moment not.
+	Starting bool
 }
 
 // RemoveGrace is how long a file may be missing before that counts as removal: replacing a file by remove and copy
@@ -135,7 +137,7 @@ func replaced(policy Policy, wanted *Member) string {
 
 // handsOver reports whether next is to take the tasks of old, which runs or will soon run again.
 func handsOver(policy Policy, old, next Member) bool {
-	return policy != PolicyDrain && old.Offers && next.Offers && (old.Usable || old.Healthy)
+	return policy != PolicyDrain && old.Offers && next.Offers && (old.Usable || old.Starting)
 }
 
 func removed(file File, members []Member, now time.Time) []Move {

@@ -20,7 +20,7 @@ func TestChoose(t *testing.T) {
 	starting := func(m Member) Member { m.Usable, m.Healthy = false, false; return m }
 	offers := func(m Member) Member { m.Offers = true; return m }
 	moving := func(m Member) Member { m.Moving = true; return m }
-	down := func(m Member) Member { m.Usable = false; return m }
+	down := func(m Member) Member { m.Usable, m.Starting = false, true; return m }
 	tests := map[string]struct {
 		file    File
 		members []Member
@@ -101,7 +101,7 @@ func TestCurrent(t *testing.T) {
 		"newest if none is":        {[]Member{m(1, true, false), m(2, true, false)}, 2},
 		"the new one is not there": {[]Member{m(1, true, true), m(2, false, false)}, 1},
 		"waits for the hand-over":  {[]Member{offers(m(1, true, true)), offers(m(2, true, true))}, 1},
-		"the old one is launched":  {[]Member{offers(m(1, false, true)), offers(m(2, true, true))}, 0},
+		"the old one is launched":  {[]Member{{Number: 1, Offers: true, Starting: true, Healthy: true}, offers(m(2, true, true))}, 0},
 		"the old one is down":      {[]Member{offers(m(1, false, false)), offers(m(2, true, true))}, 2},
 	}
 	for name, tt := range tests {

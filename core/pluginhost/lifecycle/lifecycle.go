@@ -176,6 +176,11 @@ func (g *Generation) Final() bool {
 	return g.State == Retired || (g.State == Failed && g.RetryAt.IsZero())
 }
 
+// Coming reports whether its process is about to come up, for the first time or again.
+func (g *Generation) Coming() bool {
+	return g.State == Discovered || g.State == Verified || g.State == Starting && g.UpSince.IsZero()
+}
+
 // Deadline is when a Tick is due; zero = none.
 func (g *Generation) Deadline() time.Time {
 	var first time.Time
