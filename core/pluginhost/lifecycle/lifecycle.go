@@ -176,9 +176,9 @@ func (g *Generation) Final() bool {
 	return g.State == Retired || (g.State == Failed && g.RetryAt.IsZero())
 }
 
-// Coming reports whether its process is about to come up, for the first time or again.
+// Coming reports whether its process is about to come up, for the first time or again, and may be expected to stay.
 func (g *Generation) Coming() bool {
-	return g.State == Discovered || g.State == Verified || g.State == Starting && g.UpSince.IsZero()
+	return g.State == Discovered || g.State == Verified || g.State == Starting && g.UpSince.IsZero() && g.Failures < CrashLoop
 }
 
 // Deadline is when a Tick is due; zero = none.
