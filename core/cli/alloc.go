@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/droverhq/drover/core/model"
+	"github.com/droverhq/drover/core/node/taskenv"
 	"github.com/droverhq/drover/core/rpc"
 )
 
@@ -127,6 +128,14 @@ func taskText(w io.Writer, al *model.Allocation, name string, use *rpc.AllocStat
 		}
 		fmt.Fprintln(w, "Task Resources:")
 		printTable(w, []string{"CPU", "Memory", "Disk"}, []string{cpu, mem, fmt.Sprintf("%d MiB", r.Shared.DiskMB)})
+		if cores := t.Cpu.ReservedCores; len(cores) > 0 {
+			printKeys(w, [2]string{"Cores", taskenv.Ranges(cores)})
+		}
+		var ru *rpc.ResourceUsage
+		if use != nil && use.Tasks[name] != nil {
+			ru = use.Tasks[name].ResourceUsage
+		}
+		taskDevices(w, t, ru)
 	}
 	if stats && use != nil && use.Tasks[name] != nil && use.Tasks[name].ResourceUsage != nil {
 		if c := use.Tasks[name].ResourceUsage.CpuStats; c != nil {

@@ -212,6 +212,7 @@ func nodeText(w io.Writer, n *model.Node, allocs []*model.Allocation, shortForm,
 		printTable(w, []string{"CPU", "Memory", "Disk", "Allocations"}, []string{
 			fmt.Sprintf("%d/%d MHz", cpu, r.Cpu.CpuShares), fmt.Sprintf("%d/%d MiB", mem, r.Memory.MemoryMB),
 			fmt.Sprintf("%d/%d MiB", disk, r.Disk.DiskMB), strconv.Itoa(running)})
+		deviceText(w, r.Devices, heldDevices(allocs), verbose)
 	}
 	section(w, "Allocations")
 	if len(allocs) == 0 {
