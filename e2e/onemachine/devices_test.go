@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"syscall"
@@ -319,4 +320,65 @@ func TestVerifyDeviceHost(t *testing.T) {
 	if out, err := verify.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
+}
+
+// A task with cores of its own runs on those alone, and the others keep off them for as long as it runs.
+func TestReservedCores(t *testing.T) {
+	if os.Geteuid() != 0 || runtime.NumCPU() < 2 {
+		t.Skip("needs root and two processors")
+	}
+	parent := fmt.Sprintf("cores-%d", os.Getpid()) // other tests' tasks come and go
+	t.Cleanup(func() {
+		for _, below := range []string{"share", "reserve", ""} {
+			os.Remove(filepath.Join("/sys/fs/cgroup/cpuset", parent, below))
+			os.Remove(filepath.Join("/sys/fs/cgroup", parent, below+".slice"))
+		}
+	})
+	a := harness.New(t, harness.Options{Config: fmt.Sprintf("client {\n cgroup_parent = %q\n}\n", parent)})
+	a.Run()
+	a.WaitReady()
+	const script = `while :; do echo given "$NOMAD_CPU_CORES" may $(grep Cpus_allowed_list /proc/self/status); sleep 0.2; done`
+	cores := func(id, resources string) string {
+		return strings.Replace(deviceJob(id, resources, 1, script), "cpu    = 10\n", "", 1)
+	}
+	a.RunJob(deviceJob("plain", "", 1, script))
+	plain := a.WaitAllocs("plain", 1, "running", 60*time.Second)[0]
+	all := lastWords(a, plain.ID, "")
+
+	a.RunJob(cores("own", "cores = 1"))
+	own := a.WaitAllocs("own", 1, "running", 60*time.Second)[0]
+	core := strings.Fields(lastWords(a, own.ID, ""))[1] // given N may Cpus_allowed_list: N
+	if got := lastWords(a, own.ID, ""); got != "given "+core+" may Cpus_allowed_list: "+core {
+		t.Errorf("the task with a core of its own says %q", got)
+	}
+	rest := lastWords(a, plain.ID, all) // changes while the task runs
+	if f := strings.Fields(rest); slices.Contains(strings.Split(f[len(f)-1], ","), core) {
+		t.Errorf("the task without cores says %q, and core %s is taken", rest, core)
+	}
+	_, _, _ = a.CLIInput(cores("many", fmt.Sprintf("cores = %d", runtime.NumCPU())), "job", "run", "-detach", "-")
+	whyBlocked(a, "many", "cores")
+	if out := a.MustCLI("alloc", "status", own.ID); !strings.Contains(out, "Cores") {
+		t.Errorf("alloc status does not show the core:\n%s", out)
+	}
+	a.MustCLI("job", "stop", "many")
+	a.MustCLI("job", "stop", "own")
+	if got := lastWords(a, plain.ID, rest); got != all {
+		t.Errorf("when the core is free again, the other task says %q, before %q", got, all)
+	}
+	a.MustCLI("job", "stop", "plain")
+	a.WaitAllocs("plain", 1, "complete", 60*time.Second)
+}
+
+// lastWords is the last whole line that a task printed, once that is another one than before.
+func lastWords(a *harness.Agent, alloc, before string) (line string) {
+	a.Eventually(30*time.Second, "a line other than "+before, func() error {
+		b, _ := os.ReadFile(filepath.Join(a.AllocDir(alloc), "alloc", "logs", "t.stdout.0"))
+		lines := strings.Split(string(b), "\n")
+		if len(lines) < 2 || lines[len(lines)-2] == before {
+			return fmt.Errorf("printed %q", b[max(0, len(b)-100):])
+		}
+		line = lines[len(lines)-2]
+		return nil
+	})
+	return line
 }

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -20,6 +21,8 @@ const mount = "/sys/fs/cgroup"
 type Manager struct {
 	parent  string
 	version int // 0: none
+
+	settling sync.Mutex // one at a time looks at what is reserved and writes what is shared
 }
 
 // New looks at what the machine has.
@@ -51,8 +54,14 @@ func (m *Manager) Prepare(allocID, task string, cores []uint16) (string, error) 
 		if err = m.remove(path); err == nil { // a group that was ever killed must not be used again
 			err = m.makeV2(path)
 		}
+		if err == nil && len(cores) > 0 {
+			err = os.WriteFile(path+"/cpuset.cpus", []byte(taskCores(cores)), 0)
+		}
 	case 1:
 		path, err = m.makeV1(allocID, task, cores)
+	}
+	if err == nil {
+		err = m.settle()
 	}
 	if err != nil {
 		return "", fmt.Errorf("control group of task %s: %w", task, err)
@@ -60,31 +69,36 @@ func (m *Manager) Prepare(allocID, task string, cores []uint16) (string, error) 
 	return path, nil
 }
 
+func (m *Manager) settle() error {
+	if m.version == 0 {
+		return nil
+	}
+	m.settling.Lock()
+	defer m.settling.Unlock()
+	return m.partition().settle()
+}
+
 // Clean ends what is left in the task's group and removes it.
 func (m *Manager) Clean(allocID, task string) error {
+	var err error
 	switch m.version {
 	case 2:
-		return errors.Join(m.remove(m.scope(allocID, task, true)), m.remove(m.scope(allocID, task, false)))
+		err = errors.Join(m.remove(m.scope(allocID, task, true)), m.remove(m.scope(allocID, task, false)))
 	case 1:
-		return m.remove(filepath.Join(mount, "cpuset", m.parent, "reserve", allocID+"."+task))
+		err = m.remove(filepath.Join(m.partition().reserve, allocID+"."+task))
 	}
-	return nil
+	return errors.Join(err, m.settle()) // its cores, if it had any, are shared again
 }
 
 // Close removes the shared groups when nothing is left in them.
 func (m *Manager) Close() {
-	root := filepath.Join(mount, m.parent)
-	names := []string{"share.slice", "reserve.slice"}
-	if m.version == 1 {
-		root, names = filepath.Join(mount, "cpuset", m.parent), []string{"share", "reserve"}
-	}
 	if m.version == 0 {
 		return
 	}
-	for _, n := range names {
-		os.Remove(filepath.Join(root, n)) // fails while another agent's tasks are in it
+	p := m.partition()
+	for _, dir := range []string{p.share, p.reserve, p.root} {
+		os.Remove(dir) // fails while another agent's tasks are in it
 	}
-	os.Remove(root)
 }
 
 func (m *Manager) scope(allocID, task string, reserve bool) string {
@@ -130,21 +144,23 @@ func (m *Manager) makeV2(path string) error {
 
 // makeV1 returns the shared group, or one with the task's own cores.
 func (m *Manager) makeV1(allocID, task string, cores []uint16) (string, error) {
-	root := filepath.Join(mount, "cpuset", m.parent)
+	p := m.partition()
 	if len(cores) == 0 {
-		share := filepath.Join(root, "share")
-		return share, inherit(filepath.Join(mount, "cpuset"), root, share)
+		return p.share, inherit(filepath.Join(mount, "cpuset"), p.root, p.share)
 	}
-	reserve := filepath.Join(root, "reserve")
-	path := filepath.Join(reserve, allocID+"."+task)
-	if err := inherit(filepath.Join(mount, "cpuset"), root, reserve, path); err != nil {
+	path := filepath.Join(p.reserve, allocID+"."+task)
+	if err := inherit(filepath.Join(mount, "cpuset"), p.root, p.reserve, path); err != nil {
 		return "", err
 	}
-	ids := make([]string, len(cores))
+	return path, os.WriteFile(path+"/cpuset.cpus", []byte(taskCores(cores)), 0)
+}
+
+func taskCores(cores []uint16) string {
+	ids := make([]int, len(cores))
 	for i, c := range cores {
-		ids[i] = strconv.Itoa(int(c))
+		ids[i] = int(c)
 	}
-	return path, os.WriteFile(path+"/cpuset.cpus", []byte(strings.Join(ids, ",")), 0)
+	return writeCores(ids)
 }
 
 // inherit makes each directory with the processors and memory nodes of the one before: cpuset v1 leaves them empty, and

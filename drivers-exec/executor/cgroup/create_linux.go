@@ -103,6 +103,9 @@ func (h Host) limitV1(g Group, limits Limits) error {
 		}
 	}
 	r := limits.resources()
+	if len(g.Given) > 0 {
+		r.CpusetCpus = "" // the host has set the cores of its group
+	}
 	m, err := fs.NewManager(&cgroups.Cgroup{Resources: r, Path: Parent}, own)
 	if err == nil {
 		err = m.Apply(-1) // makes the directories and moves nobody
