@@ -27,10 +27,15 @@ func main() {
 	tasks := flag.Int("tasks", 200, "tasks to start")
 	samples := flag.Int("samples", 20, "single jobs to time")
 	check := flag.Bool("check", false, "fail when a budget is missed")
+	withDrivers := flag.Bool("drivers", true, "measure exec and docker too (needs root; docker its programs)")
+	pairs := flag.Int("pairs", 5, "interleaved pairs of docker tasks and docker run")
 	flag.Parse()
 	b := &bench{bin: *bin}
 	err := b.run(*tasks, *samples)
 	b.stop()
+	if err == nil && *withDrivers {
+		err = b.drivers(*pairs)
+	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
@@ -64,7 +69,7 @@ func (b *bench) row(name string, value float64, unit string, budget float64, atM
 }
 
 func (b *bench) run(tasks, samples int) error {
-	if err := b.start(); err != nil {
+	if err := b.start([]string{"drover-driver-raw-exec"}, "plugin \"raw_exec\" {\n config { enabled = true }\n}\n"); err != nil {
 		return err
 	}
 	time.Sleep(3 * time.Second) // let start-up garbage go
@@ -98,7 +103,8 @@ func (b *bench) run(tasks, samples int) error {
 	return b.gets()
 }
 
-func (b *bench) start() error {
+// start runs an agent with some of the plugins: others would count as memory of the whole.
+func (b *bench) start(plugins []string, config string) error {
 	abs, err := filepath.Abs(b.bin)
 	if err != nil {
 		return err
@@ -117,26 +123,26 @@ func (b *bench) start() error {
 		ln.Close()
 	}
 	b.addr = fmt.Sprintf("http://127.0.0.1:%d", ports[0])
-	conf := fmt.Sprintf("data_dir = %q\nports {\n http = %d\n rpc = %d\n serf = %d\n}\nserver { enabled = true }\nclient { enabled = true }\nplugin \"raw_exec\" {\n config { enabled = true }\n}\n",
-		filepath.Join(b.dir, "data"), ports[0], ports[1], ports[2])
+	conf := fmt.Sprintf("data_dir = %q\nports {\n http = %d\n rpc = %d\n serf = %d\n}\nserver { enabled = true }\nclient { enabled = true }\n%s",
+		filepath.Join(b.dir, "data"), ports[0], ports[1], ports[2], config)
 	file := filepath.Join(b.dir, "agent.hcl")
 	if err := os.WriteFile(file, []byte(conf), 0o600); err != nil {
 		return err
 	}
-	// Only the plugin that is measured: others would count as memory of the whole.
-	plugins := filepath.Join(b.dir, "plugins")
-	if err := os.Mkdir(plugins, 0o755); err != nil {
+	dir := filepath.Join(b.dir, "plugins")
+	if err := os.Mkdir(dir, 0o755); err != nil {
 		return err
 	}
-	name := "drover-driver-raw-exec"
-	if err := copyFile(filepath.Join(b.bin, "plugins", name), filepath.Join(plugins, name)); err != nil {
-		return err
+	for _, name := range plugins {
+		if err := copyFile(filepath.Join(b.bin, "plugins", name), filepath.Join(dir, name)); err != nil {
+			return err
+		}
 	}
 	log, err := os.Create(filepath.Join(b.dir, "agent.log"))
 	if err != nil {
 		return err
 	}
-	b.agent = exec.Command(filepath.Join(b.bin, "drover"), "agent", "-config", file, "-plugin-dir", plugins)
+	b.agent = exec.Command(filepath.Join(b.bin, "drover"), "agent", "-config", file, "-plugin-dir", dir)
 	b.agent.Stdout, b.agent.Stderr = log, log
 	begin := time.Now()
 	if err := b.agent.Start(); err != nil {
@@ -167,10 +173,25 @@ func (b *bench) stop() {
 	if b.agent == nil || b.agent.Process == nil {
 		return
 	}
-	for _, id := range []string{"many", "single"} {
+	for _, id := range []string{"many", "single", "exec", "docker"} {
 		b.call("DELETE", "/v1/job/"+id+"?purge=true", nil, nil)
 	}
-	b.until(30*time.Second, func() (bool, error) {
+	b.over()
+	b.agent.Process.Signal(os.Interrupt)
+	b.agent.Wait()
+	for _, p := range b.processes() {
+		syscall.Kill(p.pid, syscall.SIGTERM)
+	}
+	b.until(10*time.Second, func() (bool, error) { return len(b.processes()) == 0, nil })
+	for _, p := range b.processes() {
+		syscall.Kill(p.pid, syscall.SIGKILL)
+	}
+	os.RemoveAll(b.dir)
+}
+
+// over waits until no allocation runs.
+func (b *bench) over() error {
+	return b.until(60*time.Second, func() (bool, error) {
 		var allocs []struct{ ClientStatus string }
 		if err := b.call("GET", "/v1/allocations", nil, &allocs); err != nil {
 			return false, err
@@ -182,16 +203,6 @@ func (b *bench) stop() {
 		}
 		return true, nil
 	})
-	b.agent.Process.Signal(os.Interrupt)
-	b.agent.Wait()
-	for _, p := range b.processes() {
-		syscall.Kill(p.pid, syscall.SIGTERM)
-	}
-	b.until(10*time.Second, func() (bool, error) { return len(b.processes()) == 0, nil })
-	for _, p := range b.processes() {
-		syscall.Kill(p.pid, syscall.SIGKILL)
-	}
-	os.RemoveAll(b.dir)
 }
 
 func (b *bench) until(limit time.Duration, done func() (bool, error)) error {
@@ -380,7 +391,7 @@ func (b *bench) processes() []process {
 		case b.agent != nil && b.agent.Process != nil && pid == b.agent.Process.Pid:
 			out = append(out, process{pid, "agent"})
 		case strings.Contains(exe, b.dir) || strings.Contains(text, b.dir) || strings.Contains(string(env), b.dir):
-			part := "raw-exec"
+			part := strings.TrimPrefix(filepath.Base(exe), "drover-driver-")
 			if strings.Contains(text, " keep") {
 				part = "keeper"
 			} else if strings.Contains(text, " logs") {
