@@ -199,6 +199,7 @@ type WithOffersInterval interface {
 
 // WithAudit is for plugins that can look at many networks at once. Without it Setup is called for each.
 type WithAudit interface {
-	// Audit looks at the wanted networks, changes nothing, and returns those that are not as they should be.
+	// Audit looks at the wanted networks and returns those that are not as they should be; it does not touch them. What is
+	// left over and can be told to belong to no allocation at all it may remove.
 	Audit(ctx context.Context, wanted []*Allocation) ([]Finding, error)
 }

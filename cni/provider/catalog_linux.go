@@ -1,0 +1,77 @@
+package provider
+
+import (
+	"context"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"sync"
+	"time"
+)
+
+// catalog knows the versions of the CNI plugins in cni_path. A file is asked once, and again when it changed.
+type catalog struct {
+	mu    sync.Mutex
+	known map[string]binary // by path
+}
+
+type binary struct {
+	size     int64
+	modified time.Time
+	version  string
+}
+
+func newCatalog() *catalog { return &catalog{known: map[string]binary{}} }
+
+// versions returns the plugins that can be run, by name; of two of one name the first in path counts, as in libcni.
+func (c *catalog) versions(ctx context.Context, path []string) map[string]string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	found := map[string]string{}
+	for _, dir := range path {
+		entries, err := os.ReadDir(dir)
+		if err != nil {
+			continue
+		}
+		for _, e := range entries {
+			info, err := os.Stat(filepath.Join(dir, e.Name()))
+			if err != nil || !info.Mode().IsRegular() || info.Mode()&0o111 == 0 {
+				continue
+			}
+			if _, taken := found[e.Name()]; !taken {
+				found[e.Name()] = c.version(ctx, filepath.Join(dir, e.Name()), info)
+			}
+		}
+	}
+	return found
+}
+
+func (c *catalog) version(ctx context.Context, file string, info os.FileInfo) string {
+	b, ok := c.known[file]
+	if !ok || b.size != info.Size() || !b.modified.Equal(info.ModTime()) {
+		b = binary{info.Size(), info.ModTime(), ask(ctx, file)}
+		c.known[file] = b
+	}
+	return b.version
+}
+
+// protocol is what counts for a plugin that does not say which version it is: it speaks at least that.
+const protocol = "0.4.0"
+
+var release = regexp.MustCompile(`plugin v?(\d+\.\d+\.\d+\S*)`)
+
+// ask runs a plugin without a command: the reference plugins then say who they are.
+func ask(ctx context.Context, file string) string {
+	const patience = 2 * time.Second
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, file)
+	cmd.Env = []string{"PATH=" + os.Getenv("PATH")}
+	cmd.WaitDelay = patience
+	text, _ := cmd.CombinedOutput()
+	if m := release.FindSubmatch(text); m != nil {
+		return "v" + string(m[1])
+	}
+	return protocol
+}

@@ -1,0 +1,219 @@
+// Package provider is the network plugin: it offers CNI networks and keeps what allocations have of them in order.
+package provider
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/hashicorp/go-hclog"
+
+	"github.com/droverhq/drover/cni/conflist"
+	"github.com/droverhq/drover/cni/netns"
+	"github.com/droverhq/drover/cni/record"
+	"github.com/droverhq/drover/cni/rules"
+	"github.com/droverhq/drover/cni/runtime"
+	"github.com/droverhq/drover/sdk/network"
+)
+
+// noneMode is a namespace with nothing but loopback.
+const noneMode = "none"
+
+// Provider is the plugin.
+type Provider struct {
+	log hclog.Logger
+
+	mu       sync.Mutex
+	config   Config
+	settings settings
+	prefix   string // of the container ids of this node
+	records  *record.Store
+	runtime  *runtime.Runtime
+	binaries *catalog
+
+	// bridge is held for reading while an attachment to the bridge is made, and for writing when the idle bridge goes.
+	bridge sync.RWMutex
+}
+
+var (
+	_ network.Network    = (*Provider)(nil)
+	_ network.WithConfig = (*Provider)(nil)
+	_ network.WithInit   = (*Provider)(nil)
+	_ network.WithAudit  = (*Provider)(nil)
+)
+
+// New returns a plugin that waits for its Init.
+func New(log hclog.Logger) *Provider { return &Provider{log: log, binaries: newCatalog()} }
+
+// Init implements network.WithInit.
+func (p *Provider) Init(_ context.Context, n *network.Node) error {
+	if n.StateDir == "" || !filepath.IsAbs(n.StateDir) {
+		return fmt.Errorf("state directory %q is not absolute", n.StateDir)
+	}
+	if n.Owner == "" {
+		return errors.New("the host does not say whose allocations these are")
+	}
+	records, err := record.Open(filepath.Join(n.StateDir, "allocs"))
+	if err != nil {
+		return err
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.settings = resolve(p.config, n)
+	if _, err := exec.LookPath("iptables"); err == nil {
+		p.settings.Bridge.Firewall = true
+	}
+	p.prefix = "drover-" + short(n.Owner) + "-"
+	p.records = records
+	p.runtime = runtime.New(p.settings.Path, filepath.Join(n.StateDir, "cache"), p.settings.Timeout)
+	return nil
+}
+
+// short keeps container ids within what comments in the packet filter hold.
+func short(owner string) string {
+	clean := strings.Map(func(r rune) rune {
+		if r >= 'a' && r <= 'z' || r >= '0' && r <= '9' {
+			return r
+		}
+		return -1
+	}, strings.ToLower(owner))
+	return clean[max(0, len(clean)-8):]
+}
+
+var errNotInitialised = errors.New("the plugin has not been initialised")
+
+// tools are what the methods work with.
+type tools struct {
+	settings
+	prefix  string
+	records *record.Store
+	runtime *runtime.Runtime
+}
+
+func (p *Provider) tools() (tools, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.records == nil {
+		return tools{}, errNotInitialised
+	}
+	return tools{p.settings, p.prefix, p.records, p.runtime}, nil
+}
+
+// networks are all that there are, good or not.
+func (t *tools) networks() ([]*conflist.Network, error) {
+	list, err := conflist.Read(t.ConfigDir)
+	return append([]*conflist.Network{t.Bridge.Network()}, list...), err
+}
+
+// Offers implements network.Network.
+func (p *Provider) Offers(ctx context.Context) (*network.Offers, error) {
+	t, err := p.tools()
+	if err != nil {
+		return nil, err
+	}
+	list, err := t.networks()
+	o := &network.Offers{Attributes: map[string]string{}}
+	o.Modes = append(o.Modes, network.Mode{Name: noneMode, Healthy: true})
+	if err != nil {
+		p.log.Warn("networks cannot be read", "error", err)
+	}
+	for _, n := range list {
+		m := network.Mode{Name: n.Mode, Healthy: true}
+		if err := p.usable(ctx, &t, n); err != nil {
+			m.Healthy, m.Description = false, err.Error()
+		}
+		o.Modes = append(o.Modes, m)
+	}
+	for name, version := range p.binaries.versions(ctx, t.Path) {
+		o.Attributes["plugins.cni.version."+name] = version
+	}
+	o.Attributes["nomad.bridge.hairpin_mode"] = fmt.Sprint(t.Bridge.Hairpin)
+	return o, nil
+}
+
+// usable tells why a network cannot be had now.
+func (p *Provider) usable(ctx context.Context, t *tools, n *conflist.Network) error {
+	if n.Err != nil {
+		return n.Err
+	}
+	have := p.binaries.versions(ctx, t.Path)
+	for _, name := range n.Binaries() {
+		if _, ok := have[name]; !ok {
+			return fmt.Errorf("CNI plugin %q is not in cni_path (%s)", name, strings.Join(t.Path, string(filepath.ListSeparator)))
+		}
+	}
+	if n.Mode == conflist.BridgeMode {
+		if _, err := exec.LookPath(rules.Program); err != nil {
+			return fmt.Errorf("bridge needs the program %q (package nftables): %w", rules.Program, err)
+		}
+	}
+	return nil
+}
+
+// Status implements network.Network.
+func (p *Provider) Status(ctx context.Context, allocID string) (*network.Status, error) {
+	t, err := p.tools()
+	if err != nil {
+		return nil, err
+	}
+	r, err := t.records.Get(allocID)
+	if err != nil {
+		return nil, err
+	}
+	s := r.Status()
+	found, err := t.audit(ctx, []*record.Record{r})
+	if err != nil {
+		return nil, err
+	}
+	if why := found[allocID]; why != "" {
+		s.Healthy, s.Description = false, why
+	}
+	return s, nil
+}
+
+// List implements network.Network.
+func (p *Provider) List(ctx context.Context) ([]string, error) {
+	t, err := p.tools()
+	if err != nil {
+		return nil, err
+	}
+	ids, err := t.records.All()
+	if err != nil {
+		return nil, err
+	}
+	for _, container := range t.leftContainers(ctx) {
+		if id := strings.TrimPrefix(container, t.prefix); !slices.Contains(ids, id) {
+			ids = append(ids, id)
+		}
+	}
+	return ids, nil
+}
+
+// leftContainers are the ids of our containers that rules and leases carry.
+func (t *tools) leftContainers(ctx context.Context) []string {
+	var ids []string
+	if list, err := rules.Nft(ctx, t.prefix); err == nil {
+		for _, r := range list {
+			ids = append(ids, r.ContainerID)
+		}
+	}
+	if leases, err := rules.Leases(t.leaseDir()); err == nil {
+		for _, l := range leases {
+			if strings.HasPrefix(l.ContainerID, t.prefix) {
+				ids = append(ids, l.ContainerID)
+			}
+		}
+	}
+	slices.Sort(ids)
+	return slices.Compact(ids)
+}
+
+func (t *tools) leaseDir() string { return filepath.Join(t.Bridge.LeaseDir, t.Bridge.Name) }
+
+// namespacePath is where our namespace of an allocation is.
+func namespacePath(allocID string) string { return netns.Path(allocID) }
