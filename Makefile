@@ -2,7 +2,7 @@
 SHELL    := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 GO       ?= go
-MODULES  := core sdk drivers-exec drivers-iis drivers-java drivers-qemu plugins drivers-docker
+MODULES  := core sdk cni drivers-exec drivers-iis drivers-java drivers-qemu plugins drivers-docker
 # Tests of these start an engine or virtual machines; CI and soak run them.
 RUNTIMES := drivers-docker drivers-qemu
 BIN      := bin
@@ -18,7 +18,7 @@ SLOW     := $(addsuffix /...,$(addprefix ./,$(RUNTIMES)))
 
 # Plugins that are built: the last part of each directory is the binary's name.
 PLUGINS  := drivers-exec/cmd/drover-driver-raw-exec drivers-exec/cmd/drover-driver-exec drivers-docker/cmd/drover-driver-docker \
-            drivers-java/cmd/drover-driver-java drivers-qemu/cmd/drover-driver-qemu
+            drivers-java/cmd/drover-driver-java drivers-qemu/cmd/drover-driver-qemu cni/cmd/drover-network-cni
 # Device plugins, built apart: an operator copies those that fit the machine to plugin_dir. The binary of
 # plugins/device-x is drover-device-x.
 DEVICES  := plugins/device-host plugins/device-usb plugins/device-pci plugins/device-nvidia
@@ -27,15 +27,19 @@ WINDOWS  := drivers-exec/cmd/drover-driver-raw-exec drivers-docker/cmd/drover-dr
             drivers-iis/cmd/drover-driver-iis
 GOBUILD  := $(GO) build $(TAGS) -trimpath -ldflags '$(LDFLAGS)'
 
+# The reference CNI plugins are built as they are, from a module of their own; keep the version in step with its go.mod.
+CNI      := github.com/containernetworking/plugins
+
 .PHONY: help build windows demo test ci soak bench lint generate stale cross cross-windows cross-arm64 deps clean
 help: ## list the targets
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
 
-build: ## bin/drover, bin/plugins/* and bin/devices/*
+build: ## bin/drover, bin/plugins/*, bin/devices/* and bin/cni/*
 	@mkdir -p $(BIN)/plugins $(BIN)/devices $(BIN)/examples
 	$(GOBUILD) -o $(BIN)/drover ./core/cmd/drover
 	@for d in $(PLUGINS); do echo "go build ./$$d"; $(GOBUILD) -o $(BIN)/plugins/$${d##*/} ./$$d; done
 	@for d in $(DEVICES); do echo "go build ./$$d"; $(GOBUILD) -o $(BIN)/devices/drover-$${d##*/} ./$$d; done
+	cd cni/plugins && GOWORK=off CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w -X $(CNI)/pkg/utils/buildversion.BuildVersion=v1.9.1' -o ../../$(BIN)/cni/ tool
 	$(GOBUILD) -o $(BIN)/examples/drover-driver-mock ./plugins/driver-mock
 	CGO_ENABLED=0 $(GOBUILD) -o $(BIN)/examples/hello-web ./docs/examples/hello-web/main.go
 

@@ -244,7 +244,8 @@ func (a *Agent) startNode(ctx context.Context) error {
 		},
 		// A region is one group of servers, which is what a cluster is to a runtime that several agents use.
 		NodeID: who.ID(), ClusterID: c.Region,
-		DevMode: c.DevMode, Options: c.Client.Options, Records: a.records(), Collector: a.logs, LogSocket: logSocket,
+		Networks: networkSettings(c, a.dirs.plugins),
+		DevMode:  c.DevMode, Options: c.Client.Options, Records: a.records(), Collector: a.logs, LogSocket: logSocket,
 		Version: a.version, Logger: a.logger,
 	})
 	if err != nil {
@@ -266,7 +267,7 @@ func (a *Agent) startNode(ctx context.Context) error {
 		CPUTotalCompute: int64(c.Client.CPUTotalCompute), MemoryTotalMB: int64(c.Client.MemoryTotalMB), DiskTotalMB: int64(c.Client.DiskTotalMB),
 		Reserved:       reserved,
 		MinDynamicPort: c.Client.MinDynamicPort, MaxDynamicPort: c.Client.MaxDynamicPort,
-		HostNetworks: hostNetworks(c), MaxKillTimeout: c.Client.MaxKillTimeout, CgroupParent: c.Client.CgroupParent,
+		HostNetworks: hostNetworks(c), PortsOnOneAddress: !c.Client.BindWildcardDefault, MaxKillTimeout: c.Client.MaxKillTimeout, CgroupParent: c.Client.CgroupParent,
 		MaxAllocs: c.Client.NodeMaxAllocs,
 		GC: node.GC{
 			Interval: c.Client.GCInterval, DiskUsagePercent: c.Client.GCDiskThreshold, InodeUsagePercent: c.Client.GCInodeThreshold,

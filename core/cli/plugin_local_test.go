@@ -216,9 +216,9 @@ func TestPluginNew(t *testing.T) {
 	if !strings.Contains(string(mod), " v1.2.3\n") {
 		t.Errorf("the release's SDK is not required: %s", mod)
 	}
-	code, errs := local(t, t.Context(), &out, "plugin", "new", "network", "x", "-dir", filepath.Join(t.TempDir(), "x"))
-	if code != 1 || !strings.Contains(errs, "network plugins") {
-		t.Errorf("network: code %d, %s", code, errs)
+	code, errs := local(t, t.Context(), &out, "plugin", "new", "balancer", "x", "-dir", filepath.Join(t.TempDir(), "x"))
+	if code != 1 || !strings.Contains(errs, "want driver, device or network") {
+		t.Errorf("unknown kind: code %d, %s", code, errs)
 	}
 }
 

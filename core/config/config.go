@@ -116,6 +116,14 @@ type Client struct {
 	CgroupParent      string        `cfg:"cgroup_parent"`
 	NodeMaxAllocs     int           `cfg:"node_max_allocs"`
 	HostNetworks      []HostNetwork `cfg:"host_network"`
+
+	CNIPath             string `cfg:"cni_path"`
+	CNIConfigDir        string `cfg:"cni_config_dir"`
+	BridgeName          string `cfg:"bridge_network_name"`
+	BridgeSubnet        string `cfg:"bridge_network_subnet"`
+	BridgeSubnetIPv6    string `cfg:"bridge_network_subnet_ipv6"`
+	BridgeHairpin       bool   `cfg:"bridge_network_hairpin_mode"`
+	BindWildcardDefault bool   `cfg:"bind_wildcard_default_host_network"`
 }
 
 // Reserved is kept for the machine itself.
@@ -179,9 +187,9 @@ func Default() *Config {
 		},
 		PluginTrust: PluginTrust{Require: string(trust.None)},
 		Client: Client{
-			NodePool:       "default",
-			MaxKillTimeout: 30 * time.Second,
-			MinDynamicPort: 20000, MaxDynamicPort: 32000, ClientMinPort: 14000, ClientMaxPort: 14512,
+			NodePool:            "default",
+			MaxKillTimeout:      30 * time.Second,
+			BindWildcardDefault: true, MinDynamicPort: 20000, MaxDynamicPort: 32000, ClientMinPort: 14000, ClientMaxPort: 14512,
 			GCInterval: time.Minute, GCParallelDestroys: 2, GCDiskThreshold: 80, GCInodeThreshold: 70, GCMaxAllocs: 50,
 			CgroupParent: "drover.slice",
 		},

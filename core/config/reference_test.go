@@ -97,6 +97,14 @@ var meanings = map[string]string{
 	"plugin.upgrade":                     "what a changed binary does: `hand-over` gives the running tasks to the new version, `drain` lets the old one keep them until they end, `manual` waits for `drover plugin reload NAME`. Unset, `hand-over` where both versions can, `drain` otherwise",
 	"plugin.args":                        "arguments for the binary",
 	"plugin.config":                      "settings for the plugin, checked against its schema",
+
+	"client.cni_path":                           "directories of CNI plugins, separated by `:`; unset, `cni` beside `plugin_dir`, then `/opt/cni/bin:/usr/libexec/cni:/usr/lib/cni`",
+	"client.cni_config_dir":                     "directory of CNI configuration lists, each a network mode `cni/<name>`; changes are seen within seconds",
+	"client.bridge_network_name":                "name of the bridge that network mode `bridge` uses",
+	"client.bridge_network_subnet":              "IPv4 network that its addresses come from",
+	"client.bridge_network_subnet_ipv6":         "IPv6 network, such as `fd00:26::/64`; unset, the bridge has IPv4 only",
+	"client.bridge_network_hairpin_mode":        "let an allocation reach itself through its own mapped ports",
+	"client.bind_wildcard_default_host_network": "open mapped ports of the default host network on every address of the machine, not on the network's alone",
 }
 
 // TestReference keeps docs/guide/configuration.md in step with the code: go test ./core/config -run TestReference -update.

@@ -38,18 +38,18 @@ func groupBlock() *Block {
 func networkBlock() *Block {
 	port := portBlock()
 	return &Block{Name: "network", fold: foldNetwork, Fields: []Field{
-		attr("mode", "Mode", String, yes, "host", "host, bridge, none, cni/<network>").only("host"),
+		attr("mode", "Mode", String, yes, "host", "host, bridge, none, cni/<network>"),
 		attr("device", "Device", String, yes, nil, "unused"),
 		attr("cidr", "CIDR", String, yes, nil, "unused"),
 		attr("ip", "IP", String, yes, nil, "unused"),
 		attr("mbits", "MBits", Int, yes, nil, "deprecated, without effect"),
-		attr("hostname", "Hostname", String, notYet, nil, "host name inside the network"),
-		block("dns", "DNS", notYet, &Block{Name: "dns", Fields: []Field{
+		attr("hostname", "Hostname", String, yes, nil, "host name inside the network"),
+		block("dns", "DNS", yes, &Block{Name: "dns", Fields: []Field{
 			attr("servers", "Servers", Strings, yes, nil, "name servers"),
 			attr("searches", "Searches", Strings, yes, nil, "search domains"),
 			attr("options", "Options", Strings, yes, nil, "resolver options"),
 		}}, "resolv.conf of isolated networks"),
-		block("cni", "CNI", notYet, &Block{Name: "cni", Fields: []Field{
+		block("cni", "CNI", yes, &Block{Name: "cni", Fields: []Field{
 			attr("args", "Args", StringMap, yes, nil, "arguments for the CNI plugins"),
 		}}, "arguments of a CNI network"),
 		blocks("port", "", yes, port, "a port, dynamic unless static is set").labelled("Label"),

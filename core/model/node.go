@@ -47,6 +47,9 @@ type Node struct {
 	LastDrain             *DrainMetadata
 	NodeMaxAllocs         int
 
+	// NetworkModes are what network plugins offer, those that do not work at present included (Drover's own).
+	NetworkModes []*NodeNetworkMode `json:",omitempty"`
+
 	// Plugins lists every plugin file the node found, those that could not be used included (Drover's own).
 	Plugins []*PluginInfo
 
@@ -98,6 +101,14 @@ type NodeNetwork struct {
 	MBits  int
 }
 
+// NodeNetworkMode is a group network mode that a plugin offers.
+type NodeNetworkMode struct {
+	Mode              string
+	Plugin            string
+	Healthy           bool
+	HealthDescription string
+}
+
 // NodeNetworkDevice is an interface and the addresses ports may be opened on.
 type NodeNetworkDevice struct {
 	Mode       string
@@ -140,8 +151,12 @@ type DriverInfo struct {
 	Healthy           bool
 	HealthDescription string
 	UpdateTime        time.Time
-	SchemaDigest      string `json:",omitempty"` // names the task config schema this node's plugin has
-	Version           string `json:",omitempty"`
+	// NetworkModes are how a task of the driver can be connected: host, group, task, none. Nil from nodes before this was
+	// told. MustCreateNetwork: a group's namespace can only be made by the driver itself. (Drover's own.)
+	NetworkModes      []string `json:",omitempty"`
+	MustCreateNetwork bool     `json:",omitempty"`
+	SchemaDigest      string   `json:",omitempty"` // names the task config schema this node's plugin has
+	Version           string   `json:",omitempty"`
 }
 
 // PluginInfo is what a node says of one plugin file or process.

@@ -11,9 +11,7 @@ var hostName = regexp.MustCompile(`^[a-zA-Z0-9]([a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?(
 
 // checkNetworks checks the group's networks and those of its tasks, whose port labels share one space.
 func (c *checker) checkNetworks(w where, g *TaskGroup) {
-	if len(g.Networks) > 1 {
-		c.warn(w, "only the first of %d network blocks is used", len(g.Networks))
-	}
+	c.checkModes(w, g)
 	ports := portSpace{labels: map[string]bool{}, static: map[string]string{}}
 	args := map[string]bool{}
 	for _, n := range g.Networks {
@@ -40,6 +38,30 @@ func (c *checker) checkNetworks(w where, g *TaskGroup) {
 			nw := w.in("task", t.Name).in("resources").in("network")
 			c.warn(nw, "networks of tasks are deprecated; use the group's network block")
 			c.checkNetwork(nw, n, ports)
+		}
+	}
+}
+
+// checkModes checks that the group's networks can be had together, and by its tasks.
+func (c *checker) checkModes(w where, g *TaskGroup) {
+	seen := map[string]bool{}
+	for _, n := range g.Networks {
+		mode := n.Mode
+		if mode == "" {
+			mode = NetworkModeHost
+		}
+		if seen[mode] {
+			c.fail(w, "two network blocks have mode %q; put the ports into one", mode)
+		}
+		seen[mode] = true
+		if len(g.Networks) > 1 && (mode == NetworkModeHost || mode == NetworkModeNone) {
+			c.fail(w, "network mode %q cannot be combined with other networks", mode)
+		}
+		if mode == NetworkModeNone && len(n.ReservedPorts)+len(n.DynamicPorts) > 0 {
+			c.fail(w.in("network"), "mode \"none\" has no way in: it can have no ports")
+		}
+		if mode == NetworkModeHost && n.Hostname != "" {
+			c.fail(w.in("network"), "hostname needs a network of the group's own, as mode \"bridge\" makes one")
 		}
 	}
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/droverhq/drover/core/model"
 	"github.com/droverhq/drover/core/node/cgroup"
 	"github.com/droverhq/drover/core/node/fingerprint"
+	"github.com/droverhq/drover/core/node/network"
 	"github.com/droverhq/drover/core/node/taskrunner"
 	"github.com/droverhq/drover/core/rpc"
 	"github.com/droverhq/drover/sdk/device"
@@ -51,6 +52,8 @@ type Config struct {
 	MinDynamicPort, MaxDynamicPort int
 	HostVolumes                    map[string]*model.HostVolumeInfo
 	HostNetworks                   map[string]*model.HostNetwork
+	// PortsOnOneAddress: mapped ports of the default host network are opened on its address only, not on every one.
+	PortsOnOneAddress bool
 
 	MaxKillTimeout    time.Duration
 	CgroupParent      string
@@ -79,6 +82,7 @@ type GC struct {
 // PluginHost is the node's view of package pluginhost.
 type PluginHost interface {
 	taskrunner.Drivers
+	network.Plugins
 	taskrunner.Devices
 	// DeviceStats are the latest samples of all device plugins.
 	DeviceStats() []device.GroupStats
@@ -101,6 +105,7 @@ type Plugins struct {
 	Drivers    map[string]*model.DriverInfo
 	Devices    []*model.NodeDevice
 	Plugins    []*model.PluginInfo
+	Networks   []*model.NodeNetworkMode
 	Attributes map[string]string
 	Schemas    []rpc.DriverSchema
 }

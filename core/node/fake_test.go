@@ -13,16 +13,19 @@ import (
 	"time"
 
 	"github.com/droverhq/drover/core/model"
+	"github.com/droverhq/drover/core/node/network"
 	"github.com/droverhq/drover/core/node/taskrunner"
 	"github.com/droverhq/drover/core/tasklog"
 	"github.com/droverhq/drover/sdk/device"
 	"github.com/droverhq/drover/sdk/driver"
 	"github.com/droverhq/drover/sdk/host"
+	sdknetwork "github.com/droverhq/drover/sdk/network"
 	"github.com/droverhq/drover/sdk/schema"
 )
 
 // world is a machine's runtime: tasks in it live on when plugin and agent die. It is the plugin host too.
 type world struct {
+	nets       fakeNetworks
 	mu         sync.Mutex
 	tasks      map[string]*fakeTask // by task id
 	started    int
@@ -60,6 +63,57 @@ func (t *fakeTask) exit(code int) {
 		t.result, t.at = driver.ExitResult{ExitCode: code}, time.Now()
 		close(t.done)
 	})
+}
+
+// fakeNetworks is a network plugin that only remembers.
+type fakeNetworks struct {
+	mu     sync.Mutex
+	have   map[string]*sdknetwork.Allocation
+	broken string   // why nothing can be set up
+	latest uint64   // revision of the last call
+	wanted []string // of the last reconciliation
+}
+
+func (f *fakeNetworks) Name() string { return "fakenet" }
+func (f *fakeNetworks) Pid() int     { return 1 }
+
+func (f *fakeNetworks) Setup(_ context.Context, a *sdknetwork.Allocation, revision uint64) (*sdknetwork.Status, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.latest = revision
+	if f.broken != "" {
+		return nil, errors.New(f.broken)
+	}
+	if f.have == nil {
+		f.have = map[string]*sdknetwork.Allocation{}
+	}
+	f.have[a.ID] = a
+	return &sdknetwork.Status{AllocID: a.ID, NamespacePath: "/ns/" + a.ID, Healthy: true,
+		Interfaces: []sdknetwork.Interface{{Name: "eth0", Mode: "fake", Addresses: []string{"fd00::7/64", "192.0.2.7/24"}}}}, nil
+}
+
+func (f *fakeNetworks) Teardown(_ context.Context, r *sdknetwork.TeardownRequest, revision uint64) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.latest = revision
+	delete(f.have, r.AllocID)
+	return nil
+}
+
+func (f *fakeNetworks) Reconcile(_ context.Context, wanted []*sdknetwork.Allocation, revision uint64) ([]sdknetwork.Outcome, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.latest, f.wanted = revision, nil
+	for _, a := range wanted {
+		f.wanted = append(f.wanted, a.ID)
+	}
+	return nil, nil
+}
+
+func (f *fakeNetworks) of(allocID string) *sdknetwork.Allocation {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.have[allocID]
 }
 
 func newWorld() *world {
@@ -130,6 +184,17 @@ func (w *world) Driver(_ context.Context, name string) (taskrunner.Driver, error
 	}
 	return w.proc, nil
 }
+
+func (w *world) Network(_ context.Context, mode string) (network.Plugin, error) {
+	if mode != "fake" {
+		return nil, fmt.Errorf("no plugin offers network mode %q", mode)
+	}
+	return &w.nets, nil
+}
+
+func (w *world) NetworkPlugin(context.Context, string) (network.Plugin, error) { return &w.nets, nil }
+
+func (w *world) Networks() []network.Plugin { return []network.Plugin{&w.nets} }
 
 func (w *world) Subscribe(allocID, task string) (<-chan driver.TaskEvent, func()) {
 	c := make(chan driver.TaskEvent, 8)

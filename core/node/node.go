@@ -16,6 +16,7 @@ import (
 	"github.com/droverhq/drover/core/node/allocrunner"
 	"github.com/droverhq/drover/core/node/cgroup"
 	"github.com/droverhq/drover/core/node/fingerprint"
+	"github.com/droverhq/drover/core/node/network"
 	"github.com/droverhq/drover/core/node/statedb"
 	"github.com/droverhq/drover/core/node/taskenv"
 	"github.com/droverhq/drover/core/node/taskrunner"
@@ -31,18 +32,19 @@ const removals = 4
 
 // Node is one machine of the fleet.
 type Node struct {
-	cfg    Config
-	logger hclog.Logger
-	who    Identity
-	mine   bool // alloc_dir is this node's alone
-	store  *statedb.Store
-	found  *fingerprint.Result
-	groups *cgroup.Manager
-	shared *allocrunner.Node
-	served *grpc.Server // answers the servers' calls
-	send   *updates
-	self   *self
-	place  *servers
+	cfg      Config
+	logger   hclog.Logger
+	who      Identity
+	mine     bool // alloc_dir is this node's alone
+	store    *statedb.Store
+	found    *fingerprint.Result
+	groups   *cgroup.Manager
+	shared   *allocrunner.Node
+	served   *grpc.Server // answers the servers' calls
+	send     *updates
+	networks *network.Manager
+	self     *self
+	place    *servers
 
 	gcWake  chan struct{}
 	arrived chan struct{} // an allocation has been started
@@ -99,6 +101,10 @@ func New(cfg Config) (*Node, error) {
 	n.send = newUpdates(n)
 	n.runCtx, n.stopRun = context.WithCancel(context.Background())
 	n.taskCtx, n.leave = context.WithCancel(context.Background())
+	n.networks = network.New(network.Config{
+		Plugins: n.cfg.Plugins, Drivers: n.cfg.Plugins, Store: n.store, Wildcard: !n.cfg.PortsOnOneAddress, Now: time.Now,
+		Event: n.send.event, Logger: n.logger.Named("network"),
+	})
 	n.shared = n.sharedByRunners()
 	registry := rpc.NewRegistry()
 	n.serve(registry)
@@ -164,6 +170,7 @@ func (n *Node) sharedByRunners() *allocrunner.Node {
 		AllocDir: n.cfg.AllocDir,
 		Removing: make(chan struct{}, removals),
 		Catalog:  n.send,
+		Networks: n.networks,
 		Over:     n.overOf,
 		Report:   n.report,
 	}
@@ -200,7 +207,7 @@ func (n *Node) Run(ctx context.Context) error {
 		n.cfg.Plugins.Recovered()
 	})
 	var parts sync.WaitGroup
-	for _, part := range []func(context.Context){n.send.run, n.self.watch, n.connect, n.collect, n.watchContact} {
+	for _, part := range []func(context.Context){n.send.run, n.self.watch, n.connect, n.collect, n.watchContact, n.networks.Run} {
 		parts.Go(func() { part(n.runCtx) })
 	}
 	parts.Wait()

@@ -13,6 +13,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/droverhq/drover/core/model"
+	"github.com/droverhq/drover/core/node/network"
 	"github.com/droverhq/drover/core/node/taskrunner"
 	"github.com/droverhq/drover/core/pluginhost"
 	"github.com/droverhq/drover/core/rpc"
@@ -73,6 +74,30 @@ type noDevice struct{ error }
 func (e noDevice) Unwrap() error      { return e.error }
 func (noDevice) Is(target error) bool { return target == taskrunner.ErrNoDevice }
 
+func (r *realHost) Network(ctx context.Context, mode string) (network.Plugin, error) {
+	p, err := r.Host.Network(ctx, mode)
+	if err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
+func (r *realHost) NetworkPlugin(ctx context.Context, name string) (network.Plugin, error) {
+	p, err := r.Host.NetworkPlugin(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
+func (r *realHost) Networks() []network.Plugin {
+	var all []network.Plugin
+	for _, p := range r.Host.Networks() {
+		all = append(all, p)
+	}
+	return all
+}
+
 func (r *realHost) Subscribe(allocID, task string) (<-chan driver.TaskEvent, func()) {
 	return r.Host.Subscribe(allocID, task)
 }
@@ -84,7 +109,7 @@ func (r *realHost) Logs(ctx context.Context, name string, follow bool, fn func(l
 // Plugins names schemas by the digest of their wire form, as the servers do.
 func (r *realHost) Plugins() (*Plugins, <-chan struct{}) {
 	s, changed := r.Watch()
-	p := &Plugins{Drivers: make(map[string]*model.DriverInfo, len(s.Drivers)), Devices: s.Devices, Plugins: s.Plugins,
+	p := &Plugins{Drivers: make(map[string]*model.DriverInfo, len(s.Drivers)), Devices: s.Devices, Plugins: s.Plugins, Networks: s.NetworkModes,
 		Attributes: s.Attributes}
 	byDigest := r.wire(s.Schemas)
 	for _, sc := range byDigest {

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"os"
 	"reflect"
+	"slices"
 	"sync"
 	"time"
 
@@ -101,6 +102,12 @@ func (s *self) build(p *Plugins) *model.Node {
 	attributes := maps.Clone(found.Attributes)
 	maps.Copy(attributes, p.Attributes)
 	resources := found.Resources
+	resources.Networks = slices.Clone(resources.Networks)
+	for _, m := range p.Networks {
+		if m.Healthy {
+			resources.Networks = append(resources.Networks, &model.NodeNetwork{Mode: m.Mode})
+		}
+	}
 	resources.Devices = p.Devices
 	resources.MinDynamicPort, resources.MaxDynamicPort = cfg.MinDynamicPort, cfg.MaxDynamicPort
 	reserved := found.Reserved
@@ -109,7 +116,7 @@ func (s *self) build(p *Plugins) *model.Node {
 		HTTPAddr: cfg.HTTPAddr, Attributes: attributes, NodeResources: &resources, ReservedResources: &reserved,
 		Meta: s.meta(), Links: map[string]string{}, CgroupParent: cfg.CgroupParent, NodeMaxAllocs: cfg.MaxAllocs,
 		HostVolumes: cfg.HostVolumes, HostNetworks: cfg.HostNetworks,
-		Drivers: p.Drivers, Plugins: p.Plugins,
+		Drivers: p.Drivers, Plugins: p.Plugins, NetworkModes: p.Networks,
 		Status: model.NodeStatusReady, SchedulingEligibility: model.NodeEligible,
 	}
 }

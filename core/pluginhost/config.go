@@ -48,6 +48,7 @@ type Config struct {
 	NodeID, ClusterID string            // for what plugins mark as theirs; may be empty
 	DevMode           bool              // a hint for plugins on our SDK
 	Version           string            // the agent's
+	Networks          map[string]string // settings for network plugins, under the names of the client block
 	Options           map[string]string // driver.allowlist, driver.denylist
 	Environ           []string          // nil = this process'; secrets are taken out before plugins see it
 

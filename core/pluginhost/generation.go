@@ -10,6 +10,7 @@ import (
 	"github.com/droverhq/drover/core/pluginhost/lifecycle"
 	"github.com/droverhq/drover/sdk/device"
 	"github.com/droverhq/drover/sdk/driver"
+	"github.com/droverhq/drover/sdk/network"
 )
 
 // generation is one binary with one configuration. Its goroutine is the only one that changes its state and its session;
@@ -42,6 +43,7 @@ type generation struct {
 	attributes  map[string]string
 	devices     []*model.NodeDevice           // as last listed; replaced, never changed
 	deviceStats []device.GroupStats           // latest sample
+	modes       []network.Mode                // as last offered; replaced, never changed
 	tasks       map[string]*driver.TaskHandle // those it holds; nil until it answered the start
 	offers      bool                          // has the hand-over extension, as far as is known
 	moving      bool                          // takes part in a hand-over that is under way

@@ -146,7 +146,10 @@ func (g *generation) establish(ctx context.Context, c *connection, block Block) 
 	if err != nil {
 		return nil, err
 	}
-	if s.info.Type != plugin.TypeDriver {
+	switch s.info.Type {
+	case plugin.TypeNetwork:
+		return s, g.placeNetwork(ctx, s)
+	case plugin.TypeDevice:
 		return s, nil
 	}
 	if err := g.askDriver(ctx, s); err != nil {
@@ -185,13 +188,18 @@ func checkInfo(info plugin.Info) (apiVersion string, err error) {
 		return "", final("it reports no name")
 	case len(info.Name) > maxName || !nameShape.MatchString(info.Name):
 		return "", final("it reports the name %.60q; names have at most %d letters, digits, dots, dashes and underscores", info.Name, maxName)
-	case info.Type != plugin.TypeDriver && info.Type != plugin.TypeDevice:
-		return "", final("it reports plugin type %d, want a task driver (%d) or a device plugin (%d)", info.Type, plugin.TypeDriver, plugin.TypeDevice)
+	case info.Type != plugin.TypeDriver && info.Type != plugin.TypeDevice && info.Type != plugin.TypeNetwork:
+		return "", final("it reports plugin type %d, want a task driver (%d), a device plugin (%d) or a network plugin (%d)",
+			info.Type, plugin.TypeDriver, plugin.TypeDevice, plugin.TypeNetwork)
 	}
 	if _, err := version.NewVersion(info.Version); err != nil {
 		return "", final("it reports the version %.60q, which is none (want one such as 1.2.3)", info.Version)
 	}
-	ours := version.Must(version.NewVersion(plugin.APIVersion))
+	spoken := plugin.APIVersion
+	if info.Type == plugin.TypeNetwork {
+		spoken = plugin.NetworkAPIVersion
+	}
+	ours := version.Must(version.NewVersion(spoken))
 	for _, text := range info.APIVersions {
 		v, err := version.NewVersion(text)
 		if err != nil {
@@ -201,7 +209,7 @@ func checkInfo(info plugin.Info) (apiVersion string, err error) {
 			return text, nil // its own spelling goes back to it
 		}
 	}
-	return "", final("it speaks contract versions %.200q, this agent %s", info.APIVersions, plugin.APIVersion)
+	return "", final("it speaks contract versions %.200q, this agent %s", info.APIVersions, spoken)
 }
 
 // configure decodes the operator's block by the plugin's own schema and hands it over.

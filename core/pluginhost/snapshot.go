@@ -20,6 +20,8 @@ type Snapshot struct {
 	Devices []*model.NodeDevice
 	// Plugins is every file of plugin_dir and every generation, in the order of file and generation.
 	Plugins []*model.PluginInfo
+	// NetworkModes in the order of their names. Those of a plugin that is down are there and unhealthy.
+	NetworkModes []*model.NodeNetworkMode
 	// Attributes are the node's: driver.<name> = 1 for what was detected, the drivers' own, and
 	// plugin.driver.<name>.version.
 	Attributes map[string]string
@@ -100,6 +102,8 @@ func (h *Host) picture() *Snapshot {
 			switch g.last.info.Type {
 			case plugin.TypeDriver:
 				h.addDriver(s, g)
+			case plugin.TypeNetwork:
+				h.addModes(s, g)
 			case plugin.TypeDevice:
 				h.addDevices(s, g)
 			}
@@ -113,6 +117,7 @@ func (h *Host) addDriver(s *Snapshot, g *generation) {
 	info := &model.DriverInfo{
 		Attributes: map[string]string{}, Detected: shown.Detected, Healthy: shown.Healthy,
 		HealthDescription: shown.Description, SchemaDigest: g.last.schemaDigest, Version: g.version,
+		NetworkModes: networkModes(g.last.capabilities), MustCreateNetwork: g.last.capabilities.MustCreateNetwork,
 	}
 	if g.machine.Leaving != "" {
 		info.Healthy, info.HealthDescription = false, g.machine.Leaving
@@ -155,8 +160,10 @@ func (g *generation) pluginInfo() *model.PluginInfo {
 	if s := g.session; s != nil {
 		info.PID, info.StartedAt = s.proc.ID().PID, s.started.Unix()
 	}
-	if why := g.overruled(); why != "" && info.Reason == "" {
-		info.Reason = why
+	for _, why := range []string{g.overruled(), g.modeOverruled()} {
+		if why != "" && info.Reason == "" {
+			info.Reason = why
+		}
 	}
 	if !m.RetryAt.IsZero() && m.State == lifecycle.Failed {
 		info.Reason = fmt.Sprintf("%s (next attempt at %s)", m.Reason, m.RetryAt.UTC().Format(time.RFC3339))

@@ -35,6 +35,8 @@ func (g *generation) watch(s *session) {
 	case plugin.TypeDriver:
 		s.loops.Go(func() { g.fingerprints(ctx, s) })
 		s.loops.Go(func() { g.taskEvents(ctx, s) })
+	case plugin.TypeNetwork:
+		s.loops.Go(func() { g.networkOffers(ctx, s) })
 	case plugin.TypeDevice:
 		s.loops.Go(func() { g.deviceLists(ctx, s) })
 		s.loops.Go(func() { g.deviceSamples(ctx, s) })

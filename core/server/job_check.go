@@ -58,6 +58,7 @@ func (s *Server) check(snap *state.Snapshot, given *model.Job) (job *model.Job, 
 		problems = model.Problems{{Message: invalid.Error()}}
 	}
 	problems = append(problems, s.placeProblems(snap, job)...)
+	problems = append(problems, networkProblems(snap, job)...)
 	more, refused, checked := s.checkConfigs(snap, job)
 	return job, append(warnings, more...), append(problems, refused...), checked, nil
 }

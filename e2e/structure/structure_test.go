@@ -22,6 +22,7 @@ const ours = "github.com/droverhq/drover/"
 // mayImport is the picture in docs/architecture.md: module -> modules of ours it may depend on, or what of a module.
 var mayImport = map[string][]string{
 	"sdk":            {},
+	"cni":            {"sdk"},
 	"core":           {"sdk"},
 	"drivers-docker": {"sdk"},
 	"drivers-exec":   {"sdk"},

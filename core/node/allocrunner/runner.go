@@ -17,8 +17,10 @@ import (
 	"github.com/droverhq/drover/core/node/health"
 	"github.com/droverhq/drover/core/node/lifecycle"
 	"github.com/droverhq/drover/core/node/statedb"
+	"github.com/droverhq/drover/core/node/taskenv"
 	"github.com/droverhq/drover/core/node/taskrunner"
 	"github.com/droverhq/drover/core/rpc"
+	"github.com/droverhq/drover/sdk/driver"
 )
 
 // Catalog is told what can be reached and what no longer should be.
@@ -27,11 +29,19 @@ type Catalog interface {
 	Remove(ids []string)
 }
 
+// Networks gives allocations networks of their own.
+type Networks interface {
+	Setup(ctx context.Context, a *model.Allocation, g *model.TaskGroup, env *taskenv.Env) (*statedb.Network, error)
+	Restore(allocID string, n *statedb.Network)
+	Teardown(ctx context.Context, allocID string) error
+}
+
 // Node is what all allocations of a node share.
 type Node struct {
 	*taskrunner.Node
 	AllocDir string
 	Catalog  Catalog
+	Networks Networks
 	// Over returns a channel that is closed when an allocation of this node has ended, nil when it is not here.
 	Over func(allocID string) <-chan struct{}
 	// Report is called when something changed that the servers should know; urgent: the client status did.
@@ -51,18 +61,19 @@ type Runner struct {
 	over chan struct{} // closed when every task is dead and the allocation has been cleaned up
 	end  chan struct{} // closed when Run has returned
 
-	mu       sync.Mutex
-	alloc    *model.Allocation // as the servers last sent it
-	tasks    map[string]*taskrunner.Runner
-	order    []lifecycle.Task
-	restored bool
-	stop     *stopWish
-	status   string
-	descr    string
-	failure  string // why the allocation failed as a whole
-	health   *model.AllocDeploymentStatus
-	recycle  bool // when everything is dead, all tasks run again
-	removing bool // all of it goes away
+	mu        sync.Mutex
+	alloc     *model.Allocation // as the servers last sent it
+	tasks     map[string]*taskrunner.Runner
+	order     []lifecycle.Task
+	restored  bool
+	stop      *stopWish
+	status    string
+	descr     string
+	failure   string // why the allocation failed as a whole
+	health    *model.AllocDeploymentStatus
+	isolation *driver.NetworkIsolation // of the tasks; nil = the node's network
+	recycle   bool                     // when everything is dead, all tasks run again
+	removing  bool                     // all of it goes away
 
 	// Of Run's goroutine.
 	machine    lifecycle.State
@@ -97,6 +108,10 @@ func New(node *Node, a *model.Allocation, stored *statedb.Alloc) *Runner {
 	if stored != nil && stored.Health != nil {
 		r.health = stored.Health
 	}
+	if stored != nil && stored.Network != nil {
+		node.Networks.Restore(a.ID, stored.Network)
+		r.useNetwork(stored.Network)
+	}
 	group := a.Job.Group(a.TaskGroup)
 	r.order = lifecycle.TasksOf(group)
 	r.makeTasks(stored)
@@ -111,7 +126,7 @@ func (r *Runner) makeTasks(stored *statedb.Alloc) {
 	r.tasks = make(map[string]*taskrunner.Runner, len(group.Tasks))
 	for _, t := range group.Tasks {
 		cfg := taskrunner.Config{
-			Node: r.node.Node, Alloc: r.alloc, Task: t, Dir: r.dir, Services: &r.services, Changed: r.poke,
+			Node: r.node.Node, Alloc: r.alloc, Task: t, Dir: r.dir, Services: &r.services, Changed: r.poke, Network: r.isolation,
 		}
 		if stored != nil {
 			cfg.Stored, cfg.State = stored.Tasks[t.Name], stored.States[t.Name]
@@ -199,6 +214,11 @@ func (r *Runner) Update(a *model.Allocation) {
 		r.logger.Error("allocation not stored", "error", err)
 	}
 	r.mu.Lock()
+	if r.isolation != nil { // what the servers know of the network came from here
+		own := *a
+		own.NetworkStatus = r.alloc.NetworkStatus
+		a = &own
+	}
 	moved := a.DeploymentID != r.alloc.DeploymentID
 	r.alloc = a
 	if moved {
@@ -398,6 +418,9 @@ func (r *Runner) renew() bool {
 // cleanUp is what comes after the tasks.
 func (r *Runner) cleanUp() {
 	r.services.hideAll()
+	if err := r.node.Networks.Teardown(context.Background(), r.id); err != nil {
+		r.logger.Error("network not removed; it is tried again", "error", err)
+	}
 	if err := r.dir.Unmount(); err != nil {
 		r.logger.Error("in-memory directories not unmounted", "error", err)
 	}

@@ -7,6 +7,8 @@ import (
 
 	"github.com/droverhq/drover/core/model"
 	"github.com/droverhq/drover/core/node/allocdir"
+	"github.com/droverhq/drover/core/node/statedb"
+	"github.com/droverhq/drover/core/node/taskenv"
 )
 
 // setUp does what comes before the tasks. A restored allocation has been through it.
@@ -27,7 +29,38 @@ func (r *Runner) setUp(ctx context.Context) error {
 	if err := r.dir.Build(); err != nil {
 		return err
 	}
-	return r.takeDisk()
+	if err := r.takeDisk(); err != nil {
+		return err
+	}
+	return r.setUpNetwork(ctx)
+}
+
+// setUpNetwork gives the group its network, before any of its tasks starts.
+func (r *Runner) setUpNetwork(ctx context.Context) error {
+	a := r.Alloc()
+	group := a.Job.Group(a.TaskGroup)
+	env := taskenv.Build(taskenv.Input{Node: r.node.Info(), Region: r.node.Region, Alloc: a, Job: a.Job, Task: group.Tasks[0]})
+	n, err := r.node.Networks.Setup(ctx, a, group, env)
+	if err != nil {
+		return fmt.Errorf("network: %w", err)
+	}
+	if n != nil {
+		r.mu.Lock()
+		r.useNetwork(n)
+		for name, t := range r.tasks {
+			t.Join(r.alloc, group.Task(name), r.isolation)
+		}
+		r.mu.Unlock()
+		r.node.Report(r, true)
+	}
+	return nil
+}
+
+// useNetwork has the tasks run in a network. The lock is held, or nobody knows the runner yet.
+func (r *Runner) useNetwork(n *statedb.Network) {
+	own := *r.alloc
+	own.NetworkStatus = n.Status
+	r.alloc, r.isolation = &own, n.Isolation
 }
 
 // firstStart is when the first task of a restored allocation started.

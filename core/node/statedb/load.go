@@ -95,6 +95,13 @@ func (l *loader) load() (notes []error) {
 				continue
 			}
 			a.States[task] = st
+		case kind == "network" && a != nil:
+			n := new(Network)
+			if err := decode(b, n); err != nil || n.Wanted == nil {
+				note(key, err)
+				continue
+			}
+			a.Network = n
 		case kind == "health" && a != nil:
 			h := new(model.AllocDeploymentStatus)
 			if err := decode(b, h); err == nil {

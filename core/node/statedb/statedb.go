@@ -24,6 +24,7 @@ import (
 	"github.com/droverhq/drover/core/node/restart"
 	"github.com/droverhq/drover/core/rpc"
 	"github.com/droverhq/drover/sdk/driver"
+	"github.com/droverhq/drover/sdk/network"
 )
 
 // lazyCommit is how long a put may wait for others before it is committed without anyone asking.
@@ -46,6 +47,18 @@ type Alloc struct {
 	Tasks  map[string]*Task
 	States map[string]*model.TaskState
 	Health *model.AllocDeploymentStatus
+	// Network is nil for allocations that use the node's own.
+	Network *Network
+}
+
+// Network is what is kept of an allocation's network.
+type Network struct {
+	Plugin    string // that set it up
+	Driver    string // that made the namespace; "" = the plugin did
+	Labels    map[string]string
+	Wanted    *network.Allocation
+	Isolation *driver.NetworkIsolation // nil while it is being set up
+	Status    *model.AllocNetworkStatus
 }
 
 // Store is the node's memory. A nil file means it forgets with the process.
@@ -118,6 +131,7 @@ const (
 
 func allocKey(id string) string       { return "alloc" + sep + id }
 func healthKey(id string) string      { return "health" + sep + id }
+func networkKey(id string) string     { return "network" + sep + id }
 func taskKey(id, task string) string  { return "task" + sep + id + sep + task }
 func stateKey(id, task string) string { return "state" + sep + id + sep + task }
 func jobKey(j *model.Job) string {
@@ -191,6 +205,11 @@ func (s *Store) PutHealth(allocID string, h *model.AllocDeploymentStatus) error 
 	return s.putOne(healthKey(allocID), h)
 }
 
+// PutNetwork stores an allocation's network.
+func (s *Store) PutNetwork(allocID string, n *Network) error {
+	return s.putOne(networkKey(allocID), n)
+}
+
 func (s *Store) putOne(key string, v any) error {
 	b, err := encode(v)
 	if err != nil {
@@ -204,7 +223,7 @@ func (s *Store) putOne(key string, v any) error {
 
 // DeleteAlloc forgets an allocation and its tasks.
 func (s *Store) DeleteAlloc(id string, tasks []string) {
-	ops := map[string][]byte{allocKey(id): nil, healthKey(id): nil}
+	ops := map[string][]byte{allocKey(id): nil, healthKey(id): nil, networkKey(id): nil}
 	for _, t := range tasks {
 		ops[taskKey(id, t)], ops[stateKey(id, t)] = nil, nil
 	}

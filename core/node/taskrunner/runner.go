@@ -127,6 +127,13 @@ func (r *Runner) Update(a *model.Allocation, t *model.Task) {
 	}
 }
 
+// Join has the task run in a network of its allocation's. It comes before Run.
+func (r *Runner) Join(a *model.Allocation, t *model.Task, n *driver.NetworkIsolation) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.alloc, r.task, r.cfg.Network = a, t, n
+}
+
 func (r *Runner) spec() (*model.Allocation, *model.Task) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

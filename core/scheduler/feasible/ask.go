@@ -25,7 +25,7 @@ type Ask struct {
 // NewAsk sums up a group. memory_max counts only with oversubscription.
 func NewAsk(g *model.TaskGroup, oversubscription bool) *Ask {
 	a := &Ask{group: g, oversub: oversubscription, simple: true}
-	for _, n := range g.Networks[:min(1, len(g.Networks))] {
+	for _, n := range g.Networks {
 		a.static = append(a.static, n.ReservedPorts...)
 		a.dynamic = append(a.dynamic, n.DynamicPorts...)
 	}

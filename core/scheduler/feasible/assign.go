@@ -41,11 +41,12 @@ func (a *Ask) Assign(n *model.Node, perCore int64, used *fleet.Exact, rng *rand.
 // assignPorts gives the group's ports and those of the older task networks.
 func (a *Ask) assignPorts(out *model.AllocatedResources, p portPicker) string {
 	var why string
-	if len(a.group.Networks) > 0 {
-		n := a.group.Networks[0]
-		if out.Shared.Ports, why = p.pick(n.ReservedPorts, n.DynamicPorts); why != "" {
-			return why
-		}
+	var static, dynamic []model.Port
+	for _, n := range a.group.Networks {
+		static, dynamic = append(static, n.ReservedPorts...), append(dynamic, n.DynamicPorts...)
+	}
+	if out.Shared.Ports, why = p.pick(static, dynamic); why != "" {
+		return why
 	}
 	for _, t := range a.group.Tasks {
 		if t.Resources == nil {

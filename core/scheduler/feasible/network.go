@@ -1,6 +1,7 @@
 package feasible
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/droverhq/drover/core/model"
@@ -9,16 +10,15 @@ import (
 
 // networkCheck tells whether a node offers the group's network mode and the host networks of its ports.
 type networkCheck struct {
-	mode  string
+	modes []string // none: the node's own network
 	ports []model.Port
 }
 
 func newNetworkCheck(g *model.TaskGroup) networkCheck {
-	c := networkCheck{mode: model.NetworkModeHost}
-	if len(g.Networks) > 0 {
-		n := g.Networks[0]
-		if n.Mode != "" {
-			c.mode = n.Mode
+	var c networkCheck
+	for _, n := range g.Networks {
+		if n.Mode != "" && n.Mode != model.NetworkModeHost {
+			c.modes = append(c.modes, n.Mode)
 		}
 		c.ports = append(append(c.ports, n.ReservedPorts...), n.DynamicPorts...)
 	}
@@ -37,8 +37,14 @@ func (c networkCheck) unique() bool {
 
 // refuses returns the reason against the node, "" for none.
 func (c networkCheck) refuses(n *model.Node) string {
-	if !offersMode(n, c.mode) {
-		return reasonNetwork
+	for _, mode := range c.modes {
+		switch {
+		case offersMode(n, mode):
+		case hasMode(n, mode):
+			return `network "` + mode + `" is unhealthy`
+		default:
+			return reasonNetwork + ` "` + mode + `"`
+		}
 	}
 	for _, p := range c.ports {
 		if p.HostNetwork == "" || p.HostNetwork == fleet.DefaultHostNetwork {
@@ -56,11 +62,13 @@ func (c networkCheck) refuses(n *model.Node) string {
 	return ""
 }
 
-// offersMode tells whether a node offers a network mode. Host and none need nothing of the node.
+// hasMode tells whether a plugin of the node offers a mode that does not work at present.
+func hasMode(n *model.Node, mode string) bool {
+	return slices.ContainsFunc(n.NetworkModes, func(m *model.NodeNetworkMode) bool { return m.Mode == mode })
+}
+
+// offersMode tells whether a node offers a network mode, and it works.
 func offersMode(n *model.Node, mode string) bool {
-	if mode == model.NetworkModeHost || mode == model.NetworkModeNone {
-		return true
-	}
 	if n.NodeResources == nil {
 		return false
 	}

@@ -110,7 +110,14 @@ func TestReasons(t *testing.T) {
 		}, "devices: no devices match request", true},
 		"network mode": {func(_ *model.Job, g *model.TaskGroup, _ *model.Node) {
 			g.Networks = []*model.Network{{Mode: "cni/x"}}
-		}, "missing network", false},
+		}, `missing network "cni/x"`, false},
+		"second network mode": {func(_ *model.Job, g *model.TaskGroup, _ *model.Node) {
+			g.Networks = []*model.Network{{Mode: "bridge"}, {Mode: "none"}}
+		}, `missing network "none"`, false},
+		"unhealthy network mode": {func(_ *model.Job, g *model.TaskGroup, n *model.Node) {
+			g.Networks = []*model.Network{{Mode: "cni/x"}}
+			n.NetworkModes = []*model.NodeNetworkMode{{Mode: "cni/x", HealthDescription: "no such binary"}}
+		}, `network "cni/x" is unhealthy`, false},
 		"network mode offered": {func(_ *model.Job, g *model.TaskGroup, _ *model.Node) {
 			g.Networks = []*model.Network{{Mode: "bridge"}}
 		}, "", false},
