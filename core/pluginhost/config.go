@@ -53,6 +53,7 @@ type Config struct {
 	Environ           []string          // nil = this process'; secrets are taken out before plugins see it
 
 	Records   RecordStore // nil = a file <DataDir>/client/plugins.json
+	TLS       bool        // ask plugins for TLS; always on where they listen on TCP
 	Collector Collector   // nil: plugins' stderr goes straight to a file that is not rotated
 	LogSocket string      // the collector's, for plugins that append to tasks' logs; empty: they write into FIFOs
 	Limits    Limits

@@ -16,6 +16,7 @@ import (
 	"github.com/droverhq/drover/core/pluginhost/lifecycle"
 	"github.com/droverhq/drover/core/pluginhost/process"
 	"github.com/droverhq/drover/core/pluginhost/store"
+	"github.com/droverhq/drover/sdk/host"
 )
 
 // Host runs the plugins of one node.
@@ -23,6 +24,8 @@ type Host struct {
 	config Config
 	log    hclog.Logger
 	store  *store.Store
+
+	credentials *host.Credentials // nil: plugins are not asked for TLS
 
 	ctx        context.Context
 	cancel     context.CancelFunc
@@ -79,6 +82,11 @@ func New(config Config) (*Host, error) {
 		wake:       make(chan struct{}),
 	}
 	h.ctx, h.cancel = context.WithCancel(context.Background())
+	if config.TLS || pluginsUseTCP {
+		if h.credentials, err = h.loadCredentials(); err != nil {
+			return nil, fmt.Errorf("plugin host: %w", err)
+		}
+	}
 	for _, dir := range []string{h.logDir(), config.RunDir, filepath.Join(config.RunDir, "p")} {
 		if err := os.MkdirAll(dir, 0o700); err != nil {
 			return nil, fmt.Errorf("plugin host: %w", err)

@@ -97,22 +97,29 @@ func (g *generation) connect(ctx context.Context, con *console, proc *process.Pr
 	if err != nil {
 		return nil, final("%v", err)
 	}
-	rec := Record{Network: shake.Network, Addr: shake.Addr, Process: proc.ID()}
+	rec := Record{Network: shake.Network, Addr: shake.Addr, Cert: shake.ServerCert, Process: proc.ID()}
 	calls := newGate(g.tally)
-	client, err := dial(ctx, rec, as, calls)
+	client, err := g.family.host.dial(ctx, rec, as, calls)
 	if err != nil {
 		return nil, err
 	}
-	return &connection{proc: proc, client: client, calls: calls, network: shake.Network, addr: shake.Addr, stdout: con.fifo, confined: g.confined(as),
-		started: g.family.host.now()}, nil
+	if rec.Network == "tcp" && rec.Cert == "" {
+		g.warnOfPlainText()
+	}
+	return &connection{proc: proc, client: client, calls: calls, network: rec.Network, addr: rec.Addr, cert: rec.Cert, stdout: con.fifo,
+		confined: g.confined(as), started: g.family.host.now()}, nil
 }
 
-func dial(ctx context.Context, rec Record, as *account, calls *gate) (*host.Client, error) {
+func (h *Host) dial(ctx context.Context, rec Record, as *account, calls *gate) (*host.Client, error) {
+	options, err := h.options(rec.Network, rec.Addr, rec.Cert)
+	if err != nil {
+		return nil, err
+	}
 	if err := checkPeer(rec.Network, rec.Addr, rec.Process, as.uid()); err != nil {
 		return nil, err
 	}
 	return host.Dial(ctx, host.Reattach{Protocol: "grpc", Network: rec.Network, Addr: rec.Addr, Pid: rec.Process.PID},
-		host.WithGate(calls.pass))
+		append(options, host.WithGate(calls.pass))...)
 }
 
 // reattach finds the recorded process. It returns process.ErrGone if there is none; if the process is there but cannot
@@ -143,7 +150,7 @@ func (g *generation) reach(ctx context.Context, proc *process.Process, rec Recor
 		return nil, err
 	}
 	calls := newGate(g.tally)
-	client, err := dial(ctx, rec, as, calls)
+	client, err := g.family.host.dial(ctx, rec, as, calls)
 	if err != nil {
 		return nil, err
 	}
@@ -153,8 +160,8 @@ func (g *generation) reach(ctx context.Context, proc *process.Process, rec Recor
 	if rec.Stdout != "" {
 		g.collectStdout(ctx, rec.Stdout)
 	}
-	return &connection{proc: proc, client: client, calls: calls, network: rec.Network, addr: rec.Addr, stdout: rec.Stdout, reattached: true,
-		confined: g.confined(as), started: time.Unix(rec.Started, 0)}, nil
+	return &connection{proc: proc, client: client, calls: calls, network: rec.Network, addr: rec.Addr, cert: rec.Cert, stdout: rec.Stdout,
+		reattached: true, confined: g.confined(as), started: time.Unix(rec.Started, 0)}, nil
 }
 
 // handOverStdout gives what the plugin prints from now on to the collector, so that it never blocks on a full pipe.
@@ -213,6 +220,9 @@ func (g *generation) environ(block Block, as *account) []string {
 		if v.value != "" {
 			env = append(env, v.name+"="+v.value)
 		}
+	}
+	if k := g.family.host.credentials; k != nil {
+		env = append(env, k.Env())
 	}
 	return append(env, host.HandshakeEnv()...)
 }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
 
 	"github.com/droverhq/drover/core/pluginhost/process"
 )
@@ -24,6 +23,7 @@ type Record struct {
 	Config  string // digest of the block the process was configured with
 	Network string // unix or tcp
 	Addr    string
+	Cert    string `json:",omitempty"` // the plugin's, from its introduction; empty without TLS
 	Stdout  string `json:",omitempty"` // FIFO
 	Process process.Identity
 	Started int64  // seconds
@@ -80,19 +80,7 @@ func (f fileRecords) Save(records map[string]Record) error {
 	if err != nil {
 		return fmt.Errorf("plugin records: %w", err)
 	}
-	if err := os.MkdirAll(filepath.Dir(string(f)), 0o700); err != nil {
-		return fmt.Errorf("plugin records: %w", err)
-	}
-	tmp, err := os.CreateTemp(filepath.Dir(string(f)), ".plugins-*") // 0600
-	if err != nil {
-		return fmt.Errorf("plugin records: %w", err)
-	}
-	defer os.Remove(tmp.Name())
-	_, err = tmp.Write(data)
-	if err = errors.Join(err, tmp.Sync(), tmp.Close()); err != nil {
-		return fmt.Errorf("plugin records: %w", err)
-	}
-	if err := os.Rename(tmp.Name(), string(f)); err != nil {
+	if err := writePrivate(string(f), data); err != nil {
 		return fmt.Errorf("plugin records: %w", err)
 	}
 	return nil

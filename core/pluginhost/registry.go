@@ -207,7 +207,7 @@ func (h *Host) remember(g *generation, s *session) {
 	h.records[recordKey(g.family.file, g.number)] = Record{
 		File: g.family.file, Generation: g.number, SHA256: g.digest,
 		Name: s.info.Name, Type: s.info.Type.String(), Version: s.info.Version, APIVersion: s.apiVersion,
-		Config: s.block.digest(), Network: s.network, Addr: s.addr, Stdout: s.stdout, Process: s.proc.ID(),
+		Config: s.block.digest(), Network: s.network, Addr: s.addr, Cert: s.cert, Stdout: s.stdout, Process: s.proc.ID(),
 		Started: s.started.Unix(), Leaving: g.machine.Leaving, Offers: s.offersHandOver(), HandedTo: g.handedTo,
 	}
 	h.saveRecords()

@@ -26,6 +26,7 @@ type connection struct {
 	network, addr string
 	calls         *gate
 	started       time.Time
+	cert          string   // the plugin's; empty without TLS
 	stdout        string   // FIFO
 	drained       *os.File // our end of its stdout, if nobody else reads it
 	reattached    bool

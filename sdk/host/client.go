@@ -11,6 +11,7 @@ import (
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/connectivity"
+	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
 	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
 
@@ -49,8 +50,10 @@ type Client struct {
 type DialOption func(*dialConfig)
 
 type dialConfig struct {
-	output func(stderr bool, data []byte)
-	gate   Gate
+	output      func(stderr bool, data []byte)
+	gate        Gate
+	credentials credentials.TransportCredentials
+	err         error
 }
 
 // WithOutput receives what the plugin's process prints after its handshake. Without it that is read and dropped: nobody
@@ -62,9 +65,12 @@ func WithOutput(f func(stderr bool, data []byte)) DialOption {
 // Dial connects to a plugin that listens. It waits until the connection stands or ctx ends. A connection that is lost
 // is not made again, because whoever answers at the address then need not be the same plugin: dial anew.
 func Dial(ctx context.Context, r Reattach, options ...DialOption) (*Client, error) {
-	config := dialConfig{output: func(bool, []byte) {}}
+	config := dialConfig{output: func(bool, []byte) {}, credentials: insecure.NewCredentials()}
 	for _, o := range options {
 		o(&config)
+	}
+	if config.err != nil {
+		return nil, fmt.Errorf("dial plugin %s: %w", r, config.err)
 	}
 	if r.Protocol != "" && r.Protocol != "grpc" {
 		return nil, fmt.Errorf("dial plugin %s: protocol %q is not supported", r, r.Protocol)
@@ -75,7 +81,7 @@ func Dial(ctx context.Context, r Reattach, options ...DialOption) (*Client, erro
 	}
 	var used atomic.Bool
 	dial := []grpc.DialOption{
-		grpc.WithTransportCredentials(insecure.NewCredentials()),
+		grpc.WithTransportCredentials(config.credentials),
 		grpc.WithContextDialer(func(context.Context, string) (net.Conn, error) {
 			if used.Swap(true) {
 				return nil, ErrPluginDown

@@ -24,8 +24,27 @@ func (connPlugin) GRPCClient(_ context.Context, _ *goplugin.GRPCBroker, conn *gr
 	return conn, nil
 }
 
+// serveGoPlugin is a plugin without any of our code, which serves nothing but what every plugin does.
+func serveGoPlugin() {
+	goplugin.Serve(&goplugin.ServeConfig{
+		HandshakeConfig: goplugin.HandshakeConfig{
+			ProtocolVersion:  2,
+			MagicCookieKey:   "NOMAD_PLUGIN_MAGIC_COOKIE",
+			MagicCookieValue: "e4327c2e01eabfd75a8a67adb114fb34a757d57eee7728d857a8cec6e91a7255",
+		},
+		Plugins:    goplugin.PluginSet{"driver": connPlugin{}},
+		GRPCServer: goplugin.DefaultGRPCServer,
+		Logger:     hclog.New(&hclog.LoggerOptions{Output: io.Discard}),
+	})
+}
+
 // TestOtherHostsLoadOurPlugins launches a plugin of this SDK with the library that other hosts use, as they do.
-func TestOtherHostsLoadOurPlugins(t *testing.T) {
+func TestOtherHostsLoadOurPlugins(t *testing.T) { loadWithGoPlugin(t, false) }
+
+// TestOtherHostsLoadOurPluginsOverTLS is the same for hosts that have switched that library's TLS on.
+func TestOtherHostsLoadOurPluginsOverTLS(t *testing.T) { loadWithGoPlugin(t, true) }
+
+func loadWithGoPlugin(t *testing.T, autoTLS bool) {
 	config := launchConfig(t, "plugin")
 	cmd := exec.Command(config.Path)
 	cmd.Env = append(os.Environ(), config.Env...)
@@ -38,6 +57,7 @@ func TestOtherHostsLoadOurPlugins(t *testing.T) {
 		Plugins:          goplugin.PluginSet{"base": connPlugin{}, "driver": connPlugin{}},
 		Cmd:              cmd,
 		AllowedProtocols: []goplugin.Protocol{goplugin.ProtocolGRPC},
+		AutoMTLS:         autoTLS,
 		MinPort:          10000,
 		MaxPort:          25000,
 		Logger:           hclog.New(&hclog.LoggerOptions{Output: io.Discard}),
@@ -57,6 +77,9 @@ func TestOtherHostsLoadOurPlugins(t *testing.T) {
 	info, err := basev1.NewClient(conn.(*grpc.ClientConn)).PluginInfo(t.Context(), &basev1.PluginInfoRequest{})
 	if err != nil || info.GetName() != "t" || info.GetType() != basev1.PluginType_DRIVER {
 		t.Errorf("got %v, %v", info, err)
+	}
+	if autoTLS {
+		return // that library forgets its key
 	}
 	reattached := goplugin.NewClient(&goplugin.ClientConfig{
 		HandshakeConfig:  goplugin.HandshakeConfig{ProtocolVersion: 2, MagicCookieKey: "x", MagicCookieValue: "y"},

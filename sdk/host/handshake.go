@@ -29,12 +29,13 @@ type Handshake struct {
 	Network     string // "unix" or "tcp"
 	Addr        string
 	Protocol    string // "grpc"
-	ServerCert  string // base64, empty without TLS
+	ServerCert  string // base64 of its certificate, empty without TLS; see WithTLS
 	Multiplex   bool
 }
 
 // ParseHandshake reads the line: four to seven fields joined by "|". It refuses versions, networks and protocols that
-// this host does not speak. Every error is an ErrNoHandshake and shows the line.
+// this host does not speak. A certificate comes from plugins that were asked for TLS, and from those that inherited the
+// question from somebody else: whoever did not ask cannot talk to them. Every error is an ErrNoHandshake and shows the line.
 func ParseHandshake(line string) (Handshake, error) {
 	line = strings.TrimSpace(line)
 	fail := func(format string, args ...any) (Handshake, error) {
@@ -77,7 +78,7 @@ func ParseHandshake(line string) (Handshake, error) {
 	}
 	// Shorter texts are not certificates: some plugins put other things there.
 	if len(fields) > 5 && len(fields[5]) > 50 {
-		return fail("it wants TLS, which was not asked for")
+		h.ServerCert = fields[5]
 	}
 	if len(fields) > 6 {
 		h.Multiplex, _ = strconv.ParseBool(fields[6])

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -44,13 +45,16 @@ type LaunchConfig struct {
 	SysProcAttr *syscall.SysProcAttr
 	// Timeout bounds the time until the handshake; 0 = 60 s.
 	Timeout time.Duration
-	Dial    []DialOption
+	// TLS, if not nil, asks the plugin for TLS. Plugins that know nothing of it answer in plain text.
+	TLS  *Credentials
+	Dial []DialOption
 }
 
 // Process is a plugin process that this process started.
 type Process struct {
-	Reattach Reattach
-	Client   *Client
+	Reattach   Reattach
+	ServerCert string // the plugin's, for dialling it again; empty without TLS
+	Client     *Client
 
 	cmd     *exec.Cmd
 	stderr  *tailBuffer
@@ -71,7 +75,7 @@ func Launch(ctx context.Context, config LaunchConfig) (*Process, error) {
 	if err != nil {
 		return nil, fmt.Errorf("launch plugin %s: %w", config.Path, err)
 	}
-	if err := p.connect(ctx, firstLine, config.Dial); err != nil {
+	if err := p.connect(ctx, firstLine, config); err != nil {
 		p.destroy()
 		return nil, fmt.Errorf("launch plugin %s: %w%s", config.Path, err, p.lastWords())
 	}
@@ -126,7 +130,7 @@ func readStdout(r *os.File, lines chan<- string) {
 	}
 }
 
-func (p *Process) connect(ctx context.Context, firstLine <-chan string, options []DialOption) error {
+func (p *Process) connect(ctx context.Context, firstLine <-chan string, config LaunchConfig) error {
 	line, err := p.introduction(ctx, firstLine)
 	if err != nil {
 		return err
@@ -136,6 +140,14 @@ func (p *Process) connect(ctx context.Context, firstLine <-chan string, options 
 		return err
 	}
 	p.Reattach = Reattach{Protocol: h.Protocol, Network: h.Network, Addr: h.Addr, Pid: p.cmd.Process.Pid}
+	p.ServerCert = h.ServerCert
+	options := config.Dial
+	switch {
+	case h.ServerCert != "" && config.TLS == nil:
+		return fmt.Errorf("%w: it wants TLS, which was not asked for", ErrNoHandshake)
+	case h.ServerCert != "":
+		options = append(slices.Clone(options), WithTLS(config.TLS, h.ServerCert))
+	}
 	p.Client, err = Dial(ctx, p.Reattach, options...)
 	return err
 }
@@ -227,6 +239,9 @@ func launchEnv(inherited []string, config LaunchConfig) []string {
 	env = append(env, config.Env...)
 	if config.SocketDir != "" {
 		env = append(env, "PLUGIN_UNIX_SOCKET_DIR="+config.SocketDir)
+	}
+	if config.TLS != nil {
+		env = append(env, config.TLS.Env())
 	}
 	return append(env, HandshakeEnv()...)
 }

@@ -38,6 +38,8 @@ func act(mode string) {
 	case "plugin":
 		fmt.Fprintln(os.Stderr, "starting")
 		plugin.Serve(driver.New(driver.Info{Name: "t", Version: "0.1.0"}, chatty{}))
+	case "go-plugin":
+		serveGoPlugin()
 	case "prose":
 		fmt.Println("Welcome to my plugin!")
 		select {}

@@ -13,6 +13,9 @@ const maxSocketPath = 107
 
 // listen opens a socket of a new name in the directory the host wants, or in the system's for temporary files.
 func listen() (net.Listener, error) {
+	if os.Getenv(networkVariable) == "tcp" {
+		return listenTCP()
+	}
 	f, err := os.CreateTemp(os.Getenv("PLUGIN_UNIX_SOCKET_DIR"), "plugin")
 	if err != nil {
 		return nil, fmt.Errorf("find a name for the socket: %w", err)

@@ -25,6 +25,9 @@ const maxMessage = 64 << 20
 // then it returns and main should too. Tasks are not touched. A process that was not launched as a plugin is told so on
 // stderr and exits with code 1.
 //
+// It listens on a Unix socket or, on Windows, on a TCP port of 127.0.0.1; on TLS if the host asks for it
+// (ClientCertVariable). DROVER_PLUGIN_NETWORK=tcp has it listen on TCP everywhere.
+//
 // SIGINT is ignored: a Ctrl-C in a terminal is meant for the host. SIGTERM ends the process at once. A host that dies
 // leaves the plugin running and serving the next one; a broken stderr does not end it either. After the handshake
 // everything printed to os.Stdout goes to stderr.
@@ -43,8 +46,16 @@ func Serve(p Plugin) {
 		NewLogger(p.Info().Name).Error("cannot serve the plugin", "error", err)
 		os.Exit(1)
 	}
+	addr, field := l.Addr(), ""
+	if clientCert := os.Getenv(ClientCertVariable); clientCert != "" {
+		if l, field, err = overTLS(l, clientCert); err != nil {
+			NewLogger(p.Info().Name).Error("cannot serve the plugin over TLS", "error", err)
+			os.Exit(1)
+		}
+		os.Unsetenv(ClientCertVariable) // it is not meant for plugins that this one launches
+	}
 	s := newServer(p)
-	fmt.Printf("%d|%d|%s|%s|grpc|\n", CoreVersion, AppVersion, l.Addr().Network(), l.Addr())
+	fmt.Printf("%d|%d|%s|%s|grpc|%s\n", CoreVersion, AppVersion, addr.Network(), addr, field)
 	// Nobody reads stdout from here on, and a full pipe would block whoever prints.
 	os.Stdout = os.Stderr
 	s.serve(context.Background(), l)
