@@ -41,6 +41,7 @@ build: ## bin/drover, bin/plugins/*, bin/devices/* and bin/cni/*
 	@for d in $(DEVICES); do echo "go build ./$$d"; $(GOBUILD) -o $(BIN)/devices/drover-$${d##*/} ./$$d; done
 	cd cni/plugins && GOWORK=off CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w -X $(CNI)/pkg/utils/buildversion.BuildVersion=v1.9.1' -o ../../$(BIN)/cni/ tool
 	$(GOBUILD) -o $(BIN)/examples/drover-driver-mock ./plugins/driver-mock
+	$(GOBUILD) -o $(BIN)/examples/drover-driver-rogue ./plugins/driver-rogue
 	CGO_ENABLED=0 $(GOBUILD) -o $(BIN)/examples/hello-web ./docs/examples/hello-web/main.go
 
 windows: ## bin/windows/drover.exe and bin/windows/plugins/*.exe

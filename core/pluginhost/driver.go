@@ -192,6 +192,10 @@ func (d *Driver) StartTask(ctx context.Context, task *driver.TaskConfig) (*host.
 	// Counted before the call: a generation must not retire between the start and its answer.
 	d.gen.holdTask(task.ID, nil)
 	res, err := d.s.client.Driver().StartTask(ctx, task)
+	if ctx.Err() == nil && (errors.Is(err, host.ErrTooLarge) || errors.Is(err, context.DeadlineExceeded)) {
+		// It may have been started all the same, and nobody would ever end it.
+		err = errors.Join(err, within(ctx, unsureTime, func(ctx context.Context) error { return d.DestroyTask(ctx, task.ID, true) }))
+	}
 	if err != nil {
 		d.gen.dropTask(task.ID)
 		return nil, d.mend(err)
@@ -224,6 +228,9 @@ func checkHandle(task *driver.TaskConfig, res *host.StartResult) error {
 	}
 	return nil
 }
+
+// unsureTime is how long a driver may take to undo a start whose outcome it could not tell.
+const unsureTime = 30 * time.Second
 
 // recoverTime is how long a driver may take to find a task again.
 const recoverTime = 2 * time.Minute

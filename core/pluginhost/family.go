@@ -59,6 +59,7 @@ func (f *family) collectStderr(ctx context.Context) error {
 	}
 	return f.host.config.Collector.OpenStream(ctx, tasklog.Stream{
 		ID: f.stderrStream(), FIFO: f.stderrFIFO(), Dir: f.host.logDir(), Prefix: f.logPrefix(), MaxFiles: 3, Mode: 0o600,
+		MaxRate: 1 << 20, // a plugin that writes more waits, as costs nobody else
 	})
 }
 

@@ -21,6 +21,8 @@ const (
 // process recovers them. docs/design/008-containment.md says why.
 func (g *generation) probe(ctx context.Context, s *session) {
 	every := g.family.host.config.Limits.Ping
+	tick := time.NewTicker(every)
+	defer tick.Stop()
 	misses := 0
 	for {
 		select {
@@ -29,7 +31,7 @@ func (g *generation) probe(ctx context.Context, s *session) {
 		case why := <-s.calls.stuck:
 			g.replace(s, why)
 			return
-		case <-time.After(every):
+		case <-tick.C:
 		}
 		err := within(ctx, every, func(ctx context.Context) error { return ask(ctx, s) })
 		switch {

@@ -39,6 +39,7 @@ func (h *Host) reportMore(g *generation, text string, more map[string]string) {
 // the rest.
 const (
 	relogLines  = 1000
+	relogLine   = 200 // bytes; a longer one counts for several
 	relogWindow = 10 * time.Second
 	relogBytes  = 4 << 10
 )
@@ -72,7 +73,7 @@ func (f *family) relogSome(ctx context.Context, log hclog.Logger) error {
 		if time.Since(since) >= relogWindow {
 			n, since = 0, time.Now()
 		}
-		if n++; n > relogLines {
+		if n += 1 + len(l.Text)/relogLine; n > relogLines {
 			return errEnough
 		}
 		p := lines.Parse(l.Text[:min(len(l.Text), relogBytes)])

@@ -34,7 +34,8 @@ type collector struct {
 
 	streams map[string]*held
 	stalled map[*held]struct{}
-	byFD    map[int]any // *held or *session
+	resting map[*held]struct{} // over their rate until their wakeAt
+	byFD    map[int]any        // *held or *session
 	clients int
 	queued  []Event // while no client wants them
 
@@ -51,7 +52,7 @@ func run(ctx context.Context, o options) error {
 		return err
 	}
 	defer lock.Close()
-	c := &collector{options: o, listener: -1, wake: [2]int{-1, -1}, streams: map[string]*held{}, stalled: map[*held]struct{}{}, byFD: map[int]any{}}
+	c := &collector{options: o, listener: -1, wake: [2]int{-1, -1}, streams: map[string]*held{}, stalled: map[*held]struct{}{}, resting: map[*held]struct{}{}, byFD: map[int]any{}}
 	defer c.release()
 	if err := c.prepare(); err != nil {
 		return err
@@ -255,6 +256,7 @@ func (c *collector) loop(ctx context.Context) error {
 			}
 		}
 		c.retryStalled(now)
+		c.wakeResting(now)
 		if err := c.getUp(now); err != nil {
 			return err
 		}
@@ -324,6 +326,9 @@ func (c *collector) timeout(now time.Time) (wait time.Duration, idle bool) {
 	}
 	for h := range c.stalled {
 		sooner(h.retryAt.Sub(now))
+	}
+	for h := range c.resting {
+		sooner(h.wakeAt.Sub(now))
 	}
 	if !c.napUntil.IsZero() {
 		sooner(c.napUntil.Sub(now))

@@ -23,6 +23,8 @@ type held struct {
 	retryAt  time.Time
 	dropping bool
 	watched  bool // epoll reports bytes in the pipe
+	quota    quota
+	wakeAt   time.Time // when a stream over its rate is read again
 
 	closing *closing
 }
@@ -95,6 +97,11 @@ func (c *collector) serve(h *held, now time.Time) {
 		c.recovered(h)
 	}
 	c.watch(h, h.stalled.IsZero() || h.dropping)
+	if wait := h.quota.take(moved, h.rec.Stream.MaxRate, now); wait > 0 && h.closing == nil && h.stalled.IsZero() {
+		h.wakeAt = now.Add(wait)
+		c.resting[h] = struct{}{}
+		c.watch(h, false)
+	}
 	c.finishIfDrained(h, moved)
 }
 
@@ -212,6 +219,7 @@ func (c *collector) finish(h *held, err error) {
 	c.fail.hit(placeRemoved)
 	c.recovered(h)
 	delete(c.streams, id)
+	delete(c.resting, h)
 	if rmErr := os.Remove(c.journalPath(id)); !errors.Is(rmErr, os.ErrNotExist) {
 		err = errors.Join(err, rmErr)
 	}

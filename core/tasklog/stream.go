@@ -30,6 +30,9 @@ type Stream struct {
 	MaxFiles int `json:"max_files"`
 	// MaxFileSize is in bytes; 0 means 10 MB.
 	MaxFileSize int64 `json:"max_file_size"`
+	// MaxRate is how many bytes per second are read from the FIFO, after a burst of four times as many; 0: all that come.
+	// Who writes more waits.
+	MaxRate int64 `json:"max_rate,omitempty"`
 	// Owner of the FIFO, for a driver whose tasks open it as another user; nil leaves the collector's own.
 	Owner *Owner `json:"owner,omitempty"`
 	// Mode of the log files; 0 means 0644.

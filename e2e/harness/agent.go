@@ -163,6 +163,21 @@ func (a *Agent) Log() string {
 	return string(b)
 }
 
+// Logged reports whether the agent printed a line with all these words, however long ago.
+func (a *Agent) Logged(words ...string) bool {
+	b, _ := os.ReadFile(filepath.Join(a.dir, "agent.log"))
+	for line := range bytes.Lines(b) {
+		all := true
+		for _, w := range words {
+			all = all && bytes.Contains(line, []byte(w))
+		}
+		if all {
+			return true
+		}
+	}
+	return false
+}
+
 // Kill9 kills the agent without a chance to clean up.
 func (a *Agent) Kill9() {
 	a.t.Helper()

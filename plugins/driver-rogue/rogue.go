@@ -125,7 +125,7 @@ func (r *rogue) Fingerprint(_ *driverv1.FingerprintRequest, s grpc.ServerStreami
 	case "garbage-fingerprint":
 		f := &driverv1.FingerprintResponse{Health: 77, Err: "", Attributes: map[string]*structsv1.Attribute{"": {}, "nil": nil,
 			"nan": {Value: &structsv1.Attribute_FloatVal{FloatVal: math.NaN()}}}}
-		for i := range 100_000 { // less than 1 MiB of it
+		for i := range 50_000 { // less than 1 MiB of it
 			f.Attributes[fmt.Sprint(i)] = nil
 		}
 		f.Attributes["long"] = &structsv1.Attribute{Value: &structsv1.Attribute_StringVal{StringVal: strings.Repeat("x", 50<<10)}}

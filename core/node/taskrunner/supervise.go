@@ -34,7 +34,7 @@ func (r *Runner) supervise(ctx context.Context, inst *instance) (cause restart.C
 	defer r.setInstance(nil)
 	waitCtx, stopWaiting := context.WithCancel(ctx)
 	defer stopWaiting()
-	result := make(chan *driver.ExitResult, 1)
+	result := make(chan *driver.ExitResult, 2) // from wait and from insist
 	go r.wait(waitCtx, inst, result)
 
 	kill, restarts := r.kill, r.restart
@@ -48,7 +48,11 @@ func (r *Runner) supervise(ctx context.Context, inst *instance) (cause restart.C
 			return
 		}
 		stopping = true
-		go func() { defer close(stopped); r.stop(stopCtx, k) }()
+		go func() {
+			defer close(stopped)
+			r.stop(stopCtx, k)
+			r.insist(stopCtx, result)
+		}()
 	}
 	defer func() {
 		cancelStop()
@@ -277,6 +281,30 @@ func (r *Runner) stop(ctx context.Context, k Kill) {
 	if inst, drv := r.current(); inst != nil {
 		if err := drv.DestroyTask(ctx, inst.id, true); err != nil {
 			r.Emit(event.Killed(r.cfg.Now(), fmt.Errorf("the driver cannot end the task: %w", err)))
+		}
+	}
+}
+
+// insist is for a driver that has stopped the task, or says so, and never tells its end: it is made to forget the task,
+// and once it has, the task counts as ended. It returns when ctx ends, because the task did.
+func (r *Runner) insist(ctx context.Context, result chan<- *driver.ExitResult) {
+	for {
+		select {
+		case <-time.After(stopGrace):
+		case <-ctx.Done():
+			return
+		}
+		inst, drv := r.current()
+		if inst == nil {
+			return
+		}
+		r.logger.Warn("the driver stopped the task and does not tell its end; it is made to forget it")
+		callCtx, cancel := context.WithTimeout(ctx, destroyWait)
+		err := drv.DestroyTask(callCtx, inst.id, true)
+		cancel()
+		if err == nil || errors.Is(err, host.ErrTaskNotFound) {
+			result <- &driver.ExitResult{ExitCode: -1, Err: "the driver stopped the task and never told how it ended"}
+			return
 		}
 	}
 }

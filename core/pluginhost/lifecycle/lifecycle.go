@@ -105,6 +105,13 @@ type Limits struct {
 	Retry []time.Duration
 }
 
+// Flapping is how many times a plugin must have gone from healthy to unhealthy, each within FlapWindow of the time before,
+// to have to stay healthy for twice Limits.Trust without a break before it is shown so again.
+const (
+	Flapping   = 2
+	FlapWindow = 10 * time.Minute
+)
+
 // CrashLoop is how many deaths in a row, without a stable time between them, make a crash loop.
 const CrashLoop = 5
 
@@ -162,6 +169,9 @@ type Generation struct {
 	RetryAt   time.Time // when to start again; zero = not planned
 	worseAt   time.Time // when the hold-down ends; zero = nothing is held back
 	betterAt  time.Time // when a crash-looping plugin is trusted again; zero = nothing is held back
+	goodAt    time.Time // since when it has been healthy without a break; zero = it is not
+	fellAt    time.Time // when it was last shown unhealthy after healthy
+	falls     int       // how often that happened, each within FlapWindow of the one before
 	overdueAt time.Time // when the first fingerprint is overdue; zero = it came
 }
 

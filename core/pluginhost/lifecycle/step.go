@@ -185,6 +185,15 @@ func (s *step) health(e Event) {
 // better shows that all is well: at once, unless it is shown unhealthy because it keeps dying.
 func (s *step) better(words string) {
 	s.g.worseAt = time.Time{}
+	if s.g.goodAt.IsZero() {
+		s.g.goodAt = s.now
+	}
+	steady := s.g.goodAt.Add(2 * s.limits.Trust)
+	if s.g.Shown.Known && !s.g.Shown.Healthy && s.g.falls >= Flapping && s.now.Before(steady) {
+		s.g.betterAt = steady
+		s.g.Shown.Description = fmt.Sprintf("its health changed %d times in a short time and must be good for %s", s.g.falls, 2*s.limits.Trust)
+		return
+	}
 	trusted := s.g.UpSince.Add(s.limits.Trust)
 	if s.g.Shown.Known && !s.g.Shown.Healthy && s.g.Failures >= CrashLoop && s.now.Before(trusted) {
 		s.g.betterAt = trusted
@@ -206,7 +215,7 @@ func (s *step) lost(reason string) {
 // worse shows a worse health: at once if it was not good before, after the hold-down otherwise.
 func (s *step) worse(detected bool, words string) {
 	s.g.words, s.g.detected, s.g.healthy = words, detected, false
-	s.g.betterAt = time.Time{}
+	s.g.betterAt, s.g.goodAt = time.Time{}, time.Time{}
 	switch {
 	case !s.g.Shown.Known && !s.g.WasUp:
 		// Nothing was ever shown and nothing is known yet.
@@ -222,6 +231,12 @@ func (s *step) worse(detected bool, words string) {
 func (s *step) show(next Shown) {
 	before := s.g.Shown
 	s.g.Shown = next
+	if before.Healthy && !next.Healthy {
+		if s.g.fellAt.IsZero() || s.now.Sub(s.g.fellAt) > FlapWindow {
+			s.g.falls = 0
+		}
+		s.g.falls, s.g.fellAt = s.g.falls+1, s.now
+	}
 	switch {
 	case next.Healthy && !before.Healthy:
 		s.report("healthy")
