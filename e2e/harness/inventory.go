@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"sort"
 	"strconv"
 	"strings"
@@ -140,23 +141,9 @@ func (a *Agent) Left() []string {
 			}
 		}
 	}
-	ids := map[string]bool{}
-	if entries, err := os.ReadDir(filepath.Join(a.DataDir, "alloc")); err == nil {
-		for _, e := range entries {
-			ids[e.Name()] = true
-		}
+	for _, dir := range a.cgroups() {
+		out = append(out, "cgroup "+dir)
 	}
-	filepath.WalkDir("/sys/fs/cgroup", func(path string, d fs.DirEntry, err error) error {
-		if err != nil || !d.IsDir() {
-			return nil
-		}
-		for id := range ids {
-			if strings.Contains(filepath.Base(path), id) {
-				out = append(out, "cgroup "+path)
-			}
-		}
-		return nil
-	})
 	for _, root := range []string{a.DataDir, a.RunDir()} {
 		filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
 			if err == nil && d.Type()&(fs.ModeNamedPipe|fs.ModeSocket) != 0 {
@@ -167,6 +154,28 @@ func (a *Agent) Left() []string {
 	}
 	sort.Strings(out)
 	return out
+}
+
+// cgroups are those of the agent's allocations, children first.
+func (a *Agent) cgroups() []string {
+	var found []string
+	entries, err := os.ReadDir(filepath.Join(a.DataDir, "alloc"))
+	if err != nil || len(entries) == 0 {
+		return nil
+	}
+	filepath.WalkDir("/sys/fs/cgroup", func(path string, d fs.DirEntry, err error) error {
+		if err != nil || !d.IsDir() {
+			return nil
+		}
+		for _, e := range entries {
+			if strings.Contains(filepath.Base(path), e.Name()) {
+				found = append(found, path)
+			}
+		}
+		return nil
+	})
+	slices.Reverse(found)
+	return found
 }
 
 // AssertNothingLeft fails the test when something is still there after a while.
@@ -199,6 +208,9 @@ func (a *Agent) reap() {
 				syscall.Unmount(fields[4], syscall.MNT_DETACH)
 			}
 		}
+	}
+	for _, dir := range a.cgroups() {
+		os.Remove(dir)
 	}
 	os.RemoveAll(a.RunDir())
 }
