@@ -51,6 +51,9 @@ var methods = map[string]method{
 	"Fingerprint":       {lasts: true},
 	"TaskEvents":        {lasts: true},
 	"StreamStdio":       {lasts: true},
+	"Reserve":           {lane: &laneStart, works: true},
+	"Release":           {lane: &laneEnd, works: true},
+	"Stats":             {lasts: true}, // of a device plugin
 }
 
 // errBusy: too many calls wait for the plugin already.

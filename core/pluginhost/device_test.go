@@ -11,6 +11,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/droverhq/drover/core/model"
 	"github.com/droverhq/drover/sdk/attribute"
@@ -224,4 +225,18 @@ func TestTwoPluginsOfferTheSameDevices(t *testing.T) {
 	if got := shownAs(s.Devices); got != "acme/gpu/m1 g0" {
 		t.Errorf("devices %q", got)
 	}
+}
+
+// A list is sent only when it changes, so a plugin that was frozen for a while does not send one when it goes on.
+func TestFrozenDevicePlugin(t *testing.T) {
+	r := newRoom(t)
+	r.config.Limits.Ping = 300 * time.Millisecond
+	r.config.Limits.Lifecycle.HoldDown = time.Millisecond
+	r.devices("drover-device-test", r.lists("list", gpus("g0")))
+	h := r.start()
+	pid := info(r.untilDevices(h, "acme/gpu/m1 g0"), "drover-device-test", 0).PID
+	syscall.Kill(pid, syscall.SIGSTOP)
+	r.untilDevices(h, "acme/gpu/m1 g0!")
+	syscall.Kill(pid, syscall.SIGCONT)
+	r.untilDevices(h, "acme/gpu/m1 g0")
 }

@@ -40,7 +40,7 @@ func (g *generation) deviceLists(ctx context.Context, s *session) {
 		switch {
 		case err == nil:
 		case strings.Contains(err.Error(), device.ErrDisabled.Error()):
-			g.devicesFound(ctx, s, nil)
+			g.keepDevices(nil, "")
 			g.postFrom(ctx, s, lifecycle.Event{Kind: lifecycle.Health, Reason: device.ErrDisabled.Error()})
 			stop()
 		default:
@@ -99,15 +99,24 @@ func (g *generation) devicesFound(ctx context.Context, s *session, groups []devi
 		}
 		found = append(found, d)
 	}
-	h := g.family.host
-	h.mu.Lock()
-	g.devices = found
-	h.mu.Unlock()
 	words := fmt.Sprintf("%d devices", total)
 	if sick > 0 {
 		words += fmt.Sprintf(", %d of them unhealthy", sick)
 	}
-	g.postFrom(ctx, s, lifecycle.Event{Kind: lifecycle.Health, Reason: words, Healthy: true, Detected: true})
+	g.keepDevices(found, words)
+	g.postFrom(ctx, s, devicesListed(words))
+}
+
+func (g *generation) keepDevices(found []*model.NodeDevice, words string) {
+	h := g.family.host
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	g.devices, g.deviceWords = found, words
+}
+
+// devicesListed is what a list says of the plugin's health: it is well, even if its devices are not.
+func devicesListed(words string) lifecycle.Event {
+	return lifecycle.Event{Kind: lifecycle.Health, Reason: words, Healthy: true, Detected: true}
 }
 
 func nodeDevice(g device.Group) *model.NodeDevice {

@@ -42,6 +42,7 @@ type generation struct {
 	fingerprint *driver.Fingerprint
 	attributes  map[string]string
 	devices     []*model.NodeDevice           // as last listed; replaced, never changed
+	deviceWords string                        // how many there are, for people; empty before the first list
 	deviceStats []device.GroupStats           // latest sample
 	modes       []network.Mode                // as last offered; replaced, never changed
 	tasks       map[string]*driver.TaskHandle // those it holds; nil until it answered the start

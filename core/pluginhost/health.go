@@ -41,10 +41,13 @@ func healthEvent(f driver.Fingerprint) lifecycle.Event {
 func (g *generation) repeatFingerprint(ctx context.Context, s *session) {
 	h := g.family.host
 	h.mu.Lock()
-	f := g.fingerprint
+	f, words := g.fingerprint, g.deviceWords
 	h.mu.Unlock()
-	if f != nil {
+	switch {
+	case f != nil:
 		g.postFrom(ctx, s, healthEvent(*f))
+	case words != "":
+		g.postFrom(ctx, s, devicesListed(words))
 	}
 }
 
