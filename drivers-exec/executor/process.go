@@ -142,7 +142,7 @@ func (p *Process) Stop(ctx context.Context, name string, timeout time.Duration) 
 	}
 	if timeout > 0 && !p.deaf(sig) {
 		if err := p.send(sig); err != nil && !errors.Is(err, ErrEnded) {
-			return err
+			return p.Kill(ctx) // who cannot be asked is not waited for
 		}
 		failpoint.Here("StopTask.middle")
 		select {

@@ -48,7 +48,26 @@ func newMachine(t testing.TB) *machine {
 	m.must(exec.Command("wine", "wineboot", "-i"))
 	m.must(exec.Command("x86_64-w64-mingw32-gcc", "-shared", "-O", "-o",
 		filepath.Join(m.prefix, "drive_c", "windows", "system32", "bcryptprimitives.dll"), "testdata/bcryptprimitives.c", "-ladvapi32"))
+	m.stayUp()
 	return m
+}
+
+// stayUp keeps a shell open that waits for input: with its last program a Wine machine shuts down, services included.
+func (m *machine) stayUp() {
+	m.t.Helper()
+	shell := exec.Command("wine", "cmd.exe")
+	shell.Env = m.environ()
+	in, err := shell.StdinPipe()
+	if err == nil {
+		err = shell.Start()
+	}
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	m.t.Cleanup(func() {
+		in.Close()
+		_ = shell.Wait()
+	})
 }
 
 // environ keeps Wine from looking for a display and from printing what it lacks.
@@ -80,8 +99,13 @@ func (m *machine) run(program string, args ...string) string {
 	return m.must(exec.CommandContext(ctx, "wine", append([]string{program}, args...)...))
 }
 
-// path is what the machine calls a file of this system.
-func path(file string) string { return `Z:` + strings.ReplaceAll(file, "/", `\`) }
+// try runs a Windows program that may fail.
+func (m *machine) try(program string, args ...string) (string, error) {
+	cmd := exec.Command("wine", append([]string{program}, args...)...)
+	cmd.Env = m.environ()
+	out, err := cmd.CombinedOutput()
+	return string(out), err
+}
 
 // file is what this system calls a file of the machine's drive C.
 func (m *machine) file(name ...string) string {
@@ -115,8 +139,8 @@ type agent struct {
 	log *bytes.Buffer
 }
 
-// start runs an agent until the test ends. config is added to its configuration.
-func (m *machine) start(pluginDir, config string) *agent {
+// configure writes an agent's configuration to C:\agent.hcl and returns the agent's address.
+func (m *machine) configure(config string) string {
 	m.t.Helper()
 	ports := harness.FreePorts(m.t)
 	text := fmt.Sprintf("data_dir = %q\nserver { enabled = true }\nclient { enabled = true }\nports {\n http = %d\n rpc = %d\n serf = %d\n}\n%s",
@@ -124,7 +148,13 @@ func (m *machine) start(pluginDir, config string) *agent {
 	if err := os.WriteFile(m.file("agent.hcl"), []byte(text), 0o600); err != nil {
 		m.t.Fatal(err)
 	}
-	a := &agent{Agent: harness.Reach(m.t, fmt.Sprintf("http://127.0.0.1:%d", ports.HTTP)), m: m, log: new(bytes.Buffer)}
+	return fmt.Sprintf("http://127.0.0.1:%d", ports.HTTP)
+}
+
+// start runs an agent until the test ends. config is added to its configuration.
+func (m *machine) start(pluginDir, config string) *agent {
+	m.t.Helper()
+	a := &agent{Agent: harness.Reach(m.t, m.configure(config)), m: m, log: new(bytes.Buffer)}
 	a.cmd = exec.Command("wine", filepath.Join(m.windows, "drover.exe"), "agent", "-config", `C:\agent.hcl`, "-plugin-dir", pluginDir)
 	a.cmd.Env = m.environ()
 	a.cmd.Stdout, a.cmd.Stderr = a.log, a.log

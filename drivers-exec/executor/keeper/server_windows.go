@@ -108,7 +108,7 @@ func (s *server) handle(c *client, m, answer *message) error {
 		return s.adopt(m, answer)
 	case opSignal:
 		return s.with(m.ID, func(t *held) error {
-			return windows.GenerateConsoleCtrlEvent(windows.CTRL_BREAK_EVENT, uint32(t.Proc.PID))
+			return interrupt(uint32(t.Proc.PID))
 		})
 	case opKill:
 		return s.with(m.ID, (*held).kill)

@@ -13,6 +13,9 @@ import (
 	"github.com/droverhq/drover/drivers-iis/appcmd"
 )
 
+// serviceVerb has this program be the service W3SVC, which the driver looks for.
+const serviceVerb = "w3svc"
+
 func main() {
 	self, err := os.Executable()
 	if err != nil {
@@ -24,7 +27,8 @@ func main() {
 		work(dir, os.Args[2])
 		return
 	}
-	if isService() {
+	if len(os.Args) == 2 && os.Args[1] == serviceVerb {
+		serve()
 		return
 	}
 	os.Exit(run(dir, self, os.Args[1:]))

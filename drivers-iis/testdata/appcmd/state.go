@@ -200,5 +200,10 @@ func locked(dir string, f func(*state) error) error {
 	if err := os.WriteFile(temp, text, 0o600); err != nil {
 		return err
 	}
-	return os.Rename(temp, statePath(dir))
+	for end := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
+		err := os.Rename(temp, statePath(dir))
+		if err == nil || time.Now().After(end) {
+			return err // on Windows it fails while a worker reads
+		}
+	}
 }

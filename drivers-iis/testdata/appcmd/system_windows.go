@@ -12,15 +12,7 @@ func detach(cmd *exec.Cmd) {
 	cmd.SysProcAttr = &syscall.SysProcAttr{CreationFlags: windows.DETACHED_PROCESS | windows.CREATE_NEW_PROCESS_GROUP}
 }
 
-// isService has this program be the service W3SVC, which the driver looks for, when the service manager started it.
-func isService() bool {
-	is, err := svc.IsWindowsService()
-	if err != nil || !is {
-		return false
-	}
-	_ = svc.Run("W3SVC", idle{})
-	return true
-}
+func serve() { _ = svc.Run("W3SVC", idle{}) }
 
 // idle is a service that does nothing until it is stopped.
 type idle struct{}
