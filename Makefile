@@ -30,7 +30,7 @@ GOBUILD  := $(GO) build $(TAGS) -trimpath -ldflags '$(LDFLAGS)'
 # The reference CNI plugins are built as they are, from a module of their own; keep the version in step with its go.mod.
 CNI      := github.com/containernetworking/plugins
 
-.PHONY: help build windows demo test ci soak bench lint generate stale cross cross-windows cross-arm64 deps clean
+.PHONY: help build windows demo test ci soak chaos-plugins bench lint generate stale cross cross-windows cross-arm64 deps clean
 help: ## list the targets
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
 
@@ -72,8 +72,11 @@ ci: deps lint stale cross build ## what CI runs: everything, small counts, race 
 	cd e2e/thirdparty/sdkhost && GOWORK=off $(GO) test -timeout 10m ./...
 
 soak: build ## the same with full counts (hours)
-	$(GO) test -timeout 4h $(PACKAGES)
+	DROVER_TIER=soak $(GO) test -timeout 4h $(PACKAGES)
 	cd e2e && GOWORK=off DROVER_TIER=soak $(GO) test -timeout 8h ./...
+
+chaos-plugins: build ## swap a driver's binary SWAPS times (1000) under 50 tasks
+	cd e2e && GOWORK=off SWAPS=$(or $(SWAPS),1000) $(GO) test -v -count=1 -timeout 8h ./chaos
 
 bench: build ## the figures of docs/benchmarks.md
 	cd e2e && GOWORK=off $(GO) run $(TAGS) -trimpath ./bench -bin ../$(BIN) $(BENCHFLAGS)

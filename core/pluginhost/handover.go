@@ -273,6 +273,7 @@ func (p *passage) report(took time.Duration) {
 
 // figures are in milliseconds.
 func (p *passage) figures() map[string]string {
-	return map[string]string{"hand_over": string(p.machine.Phase), "pause_ms": fmt.Sprint(p.pause.Milliseconds()),
-		"tasks": fmt.Sprint(p.machine.Tasks)}
+	return map[string]string{"from": fmt.Sprint(p.old.number), "to": fmt.Sprint(p.next.number), "hand_over": string(p.machine.Phase),
+		"pause_ms": fmt.Sprint(p.pause.Milliseconds()),
+		"tasks":    fmt.Sprint(p.machine.Tasks)}
 }

@@ -100,13 +100,14 @@ func TestPluginThatPrints(t *testing.T) {
 	}
 }
 
-// Restarts cost nothing that stays: goroutines, descriptors, sockets, zombies.
+// Restarts cost nothing that stays: goroutines, descriptors, memory, sockets, zombies. DROVER_TIER=soak: 1,000 of them.
 func TestManyRestartsLeaveNothing(t *testing.T) {
 	r := newRoom(t)
 	r.config.Limits.Lifecycle.Relaunch = []time.Duration{0}
 	r.plugin("test")
 	h := r.start()
 	d := r.ready(h, "test")
+	handles := r.fill(d, 10)
 	kill := func(times int) (worst time.Duration) {
 		for range times {
 			began := time.Now()
@@ -116,15 +117,29 @@ func TestManyRestartsLeaveNothing(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
+			for id, handle := range handles {
+				if err := next.RecoverTask(t.Context(), handle); err != nil {
+					t.Fatalf("%s: %v", id, err)
+				}
+			}
 			worst, d = max(worst, time.Since(began)), next
 		}
 		return worst
 	}
 	kill(5)
-	goroutines, files := runtime.NumGoroutine(), openFiles(t)
-	const restarts = 50
+	goroutines, files, memory := runtime.NumGoroutine(), openFiles(t), heap()
+	restarts := 50
+	if os.Getenv("DROVER_TIER") == "soak" {
+		restarts = 1000
+	}
 	worst := kill(restarts)
-	t.Logf("slowest of %d relaunches: %s", restarts, worst)
+	t.Logf("slowest of %d relaunches with 10 tasks recovered: %s; heap %d KiB, was %d KiB", restarts, worst, heap()>>10, memory>>10)
+	if n := heap(); n > memory+4<<20 {
+		t.Errorf("heap: %d, was %d", n, memory)
+	}
+	if pids := zombies(); len(pids) > 0 {
+		t.Errorf("zombies: %v", pids)
+	}
 	const slack = 10
 	if n := runtime.NumGoroutine(); n > goroutines+slack {
 		t.Errorf("goroutines: %d, were %d", n, goroutines)
@@ -139,6 +154,27 @@ func TestManyRestartsLeaveNothing(t *testing.T) {
 	if pids := r.processes(); len(pids) > 1 {
 		t.Errorf("processes: %v", pids)
 	}
+}
+
+// heap is the memory in use after a collection.
+func heap() uint64 {
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return m.HeapAlloc
+}
+
+// zombies are children of this process that have ended and that nobody waited for.
+func zombies() (pids []string) {
+	stats, _ := filepath.Glob("/proc/[0-9]*/stat")
+	for _, path := range stats {
+		text, _ := os.ReadFile(path)
+		_, rest, _ := strings.Cut(string(text), ") ")
+		if strings.HasPrefix(rest, fmt.Sprintf("Z %d ", os.Getpid())) {
+			pids = append(pids, filepath.Base(filepath.Dir(path)))
+		}
+	}
+	return pids
 }
 
 func openFiles(t *testing.T) int {

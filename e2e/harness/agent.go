@@ -289,6 +289,26 @@ func (a *Agent) Call(method, path string, in, out any) error {
 // Get makes a GET call.
 func (a *Agent) Get(path string, out any) error { return a.Call(http.MethodGet, path, nil, out) }
 
+// Text makes a GET call whose answer is not JSON.
+func (a *Agent) Text(path string) (string, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, a.Addr+path, nil)
+	if err != nil {
+		return "", err
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return "", err
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	if err == nil && resp.StatusCode/100 != 2 {
+		err = &StatusError{resp.StatusCode, string(text)}
+	}
+	return string(text), err
+}
+
 // CLI runs a drover command against the agent and returns its output and exit code.
 func (a *Agent) CLI(args ...string) (stdout, stderr string, code int) {
 	return a.CLIInput("", args...)

@@ -19,5 +19,5 @@ func main() {
 		os.Exit(code)
 	}
 	d := rawexec.New(plugin.NewLogger(rawexec.Name), nil)
-	plugin.Serve(rawexec.Plugin(d, version))
+	plugin.Serve(served(d))
 }
