@@ -389,9 +389,9 @@ func TestSignalsArePassedUnchecked(t *testing.T) {
 func TestLargeTask(t *testing.T) {
 	d := plugintest.Driver(t, driver.New(info(), newFake()), nil)
 	task := newTask(t, d, "t1", nil)
-	task.Env = map[string]string{"BIG": strings.Repeat("x", 10<<20)}
+	task.Env = map[string]string{"BIG": strings.Repeat("x", 5<<20)}
 	started, err := d.StartTask(t.Context(), task)
-	if err != nil || len(started.Handle.Config.Env["BIG"]) != 10<<20 {
+	if err != nil || len(started.Handle.Config.Env["BIG"]) != 5<<20 {
 		t.Errorf("got %v", err)
 	}
 }
