@@ -15,7 +15,7 @@ func command(task *driver.TaskConfig, c *taskConfig, cfg config) (*executor.Comm
 		Driver: Name, Denied: cfg.denied,
 		AllowCaps: cfg.AllowCaps, CapAdd: c.CapAdd, CapDrop: c.CapDrop,
 		PIDMode: c.PIDMode, DefaultPIDMode: cfg.DefaultPIDMode, IPCMode: c.IPCMode, DefaultIPCMode: cfg.DefaultIPCMode,
-		Chroot: cfg.ChrootEnv, NoPivot: cfg.NoPivotRoot, NoSeccomp: !cfg.Seccomp, PIDs: cfg.PIDsLimit, Hidden: cfg.hidden,
+		Chroot: cfg.ChrootEnv, NoPivot: cfg.NoPivotRoot, NoSeccomp: !cfg.Seccomp, NoLandlock: !cfg.Landlock, PIDs: cfg.PIDsLimit, Hidden: cfg.hidden,
 		WorkDir: c.WorkDir,
 		Program: func(root *launch.Root) (string, []string, error) {
 			program, err := isolation.FindCommand(c.Command, root)

@@ -50,6 +50,8 @@ type pluginConfig struct {
 	PIDsLimit int64 `config:"pids_limit" default:"16384"`
 	// Seccomp filters tasks' system calls.
 	Seccomp bool `config:"seccomp" default:"true"`
+	// Landlock confines where tasks write, where the kernel has it.
+	Landlock bool `config:"landlock" default:"true"`
 }
 
 // config is pluginConfig checked, with defaults.
@@ -75,7 +77,7 @@ type taskConfig struct {
 func New(logger hclog.Logger, keeper []string) *Driver {
 	sup := executor.New(executor.Config{Driver: Name, KeeperCommand: keeper, Logger: logger})
 	d := &Driver{Table: tasks.New(sup)}
-	d.config, _ = check(pluginConfig{DefaultPIDMode: isolation.Private, DefaultIPCMode: isolation.Private, Seccomp: true})
+	d.config, _ = check(pluginConfig{DefaultPIDMode: isolation.Private, DefaultIPCMode: isolation.Private, Seccomp: true, Landlock: true})
 	return d
 }
 
@@ -149,7 +151,8 @@ func (d *Driver) Fingerprint(context.Context) (*driver.Fingerprint, error) {
 		Health:     driver.Healthy,
 		Attributes: map[string]attribute.Value{"driver." + Name: attribute.Truth(true)},
 	}
-	sandbox.Describe(f, Name, !d.configured().Seccomp)
+	c := d.configured()
+	sandbox.Describe(f, Name, !c.Seccomp, !c.Landlock)
 	return f, nil
 }
 

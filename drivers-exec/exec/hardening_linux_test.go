@@ -44,6 +44,27 @@ func TestSystemCallsAreFiltered(t *testing.T) {
 	})
 }
 
+// With Landlock or without it, a task writes where it may; its standard files can be opened again.
+func TestWritingIsConfined(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("needs root")
+	}
+	const script = `for d in alloc local secrets tmp dev/shm; do echo x >/$d/f && mv /$d/f /$d/g && mkdir /$d/h && mv /$d/g /$d/h/ && cat /$d/h/g; rm -r /$d/h; done
+echo again >/dev/stdout; echo x >/dev/null; echo 0 >/proc/self/oom_score_adj; ln -s x /tmp/l; mkfifo /tmp/p; : >/local/t; truncate -s 10 /local/t; wc -c </local/t
+for f in /x /etc/x /usr/x /sys/x; do touch $f 2>/dev/null && echo $f; done; true`
+	const want = "x\nx\nx\nx\nx\nagain\n10\n"
+	for name, config := range map[string]map[string]any{"with": {}, "without": {"landlock": false}} {
+		t.Run(name, func(t *testing.T) {
+			n := drivertest.New(t, Name, config)
+			for _, who := range []func(*driver.TaskConfig){nil, asRoot} {
+				if out := run(t, n, who, script); out != want {
+					t.Errorf("got\n%s\nwant\n%s", out, want)
+				}
+			}
+		})
+	}
+}
+
 // Capabilities open no file of the host's configuration that the task's user could not read on the host.
 func TestHostSecretsAreHidden(t *testing.T) {
 	if os.Geteuid() != 0 {

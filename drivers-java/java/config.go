@@ -20,6 +20,7 @@ type pluginConfig struct {
 	ChrootEnv   map[string]string `config:"chroot_env"`
 	PIDsLimit   int64             `config:"pids_limit" default:"16384"`
 	Seccomp     bool              `config:"seccomp" default:"true"`
+	Landlock    bool              `config:"landlock" default:"true"`
 }
 
 // config is pluginConfig checked, with defaults.

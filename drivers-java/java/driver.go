@@ -40,7 +40,7 @@ var (
 func New(logger hclog.Logger, keeper []string) *Driver {
 	sup := executor.New(executor.Config{Driver: Name, KeeperCommand: keeper, Logger: logger})
 	d := &Driver{Table: tasks.New(sup), jvm: detector{find: findJava, ask: askVersion}}
-	d.config, _ = check(pluginConfig{DefaultPIDMode: isolation.Private, DefaultIPCMode: isolation.Private, Seccomp: true})
+	d.config, _ = check(pluginConfig{DefaultPIDMode: isolation.Private, DefaultIPCMode: isolation.Private, Seccomp: true, Landlock: true})
 	return d
 }
 

@@ -22,7 +22,7 @@ func isolated(req *driver.StartRequest[taskConfig], j *jvm, cfg config) (*execut
 		Driver:    Name,
 		AllowCaps: cfg.AllowCaps, CapAdd: c.CapAdd, CapDrop: c.CapDrop,
 		PIDMode: c.PIDMode, DefaultPIDMode: cfg.DefaultPIDMode, IPCMode: c.IPCMode, DefaultIPCMode: cfg.DefaultIPCMode,
-		Chroot: cfg.ChrootEnv, NoPivot: cfg.NoPivotRoot, NoSeccomp: !cfg.Seccomp, PIDs: cfg.PIDsLimit, Hidden: cfg.hidden,
+		Chroot: cfg.ChrootEnv, NoPivot: cfg.NoPivotRoot, NoSeccomp: !cfg.Seccomp, NoLandlock: !cfg.Landlock, PIDs: cfg.PIDsLimit, Hidden: cfg.hidden,
 		WorkDir: c.WorkDir,
 		Program: func(root *launch.Root) (string, []string, error) {
 			if _, err := isolation.FindCommand(j.Path, root); err != nil {

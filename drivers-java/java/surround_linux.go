@@ -24,7 +24,7 @@ func describe(f *driver.Fingerprint, cfg config) {
 		f.Health, f.Description = driver.Unhealthy, "tasks cannot be isolated: "+err.Error()
 		return
 	}
-	sandbox.Describe(f, Name, !cfg.Seccomp)
+	sandbox.Describe(f, Name, !cfg.Seccomp, !cfg.Landlock)
 }
 
 // command composes the JVM of a task, and makes its cgroup last. The task

@@ -209,8 +209,15 @@ func (a *Agent) reap() {
 			}
 		}
 	}
-	for _, dir := range a.cgroups() {
-		os.Remove(dir)
+	for range 20 { // the kernel may still be ending what was in them
+		left := a.cgroups()
+		if len(left) == 0 {
+			break
+		}
+		for _, dir := range left {
+			os.Remove(dir)
+		}
+		time.Sleep(20 * time.Millisecond)
 	}
 	os.RemoveAll(a.RunDir())
 }

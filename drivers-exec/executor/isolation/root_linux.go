@@ -51,6 +51,22 @@ func Root(v View) (*launch.Root, error) {
 	}, nil
 }
 
+// Writable are the places of a root where its task may write, as far as mounts and permissions let it: everything but the
+// host's trees.
+func Writable(root *launch.Root, chroot map[string]string) []launch.Writable {
+	host := map[string]bool{}
+	for source, target := range chroot {
+		host[source+" at "+path.Clean(target)] = true
+	}
+	list := []launch.Writable{{Path: "/dev"}, {Path: "/proc"}}
+	for _, e := range root.Entries {
+		if e.Kind == launch.Bind && e.Source != os.DevNull && !host[e.Source+" at "+e.Target] {
+			list = append(list, launch.Writable{Path: e.Target, File: e.File})
+		}
+	}
+	return list
+}
+
 // hostTrees are the chroot's, parents first.
 func hostTrees(chroot map[string]string) ([]launch.Entry, error) {
 	var list []launch.Entry

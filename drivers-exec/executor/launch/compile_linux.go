@@ -52,12 +52,6 @@ func compile(s *Spec, stdio [3]int, enter int) *program {
 		lim := unix.Rlimit{Cur: s.NoFile.Soft, Max: s.NoFile.Hard}
 		p.add("limit open files", unix.SYS_PRLIMIT64, 0, unix.RLIMIT_NOFILE, ref(p, lim), 0)
 	}
-	for i, fd := range stdio {
-		p.add("set standard files", unix.SYS_DUP3, uintptr(fd), uintptr(i), 0)
-	}
-	if s.TTY {
-		p.add("take the terminal", unix.SYS_IOCTL, 0, unix.TIOCSCTTY, 0)
-	}
 	if s.NetNS != "" {
 		fd := p.add("open network namespace "+s.NetNS, unix.SYS_OPENAT, fdcwd, p.str(s.NetNS), unix.O_RDONLY|unix.O_CLOEXEC)
 		p.on(fd, "enter network namespace "+s.NetNS, unix.SYS_SETNS, unix.CLONE_NEWNET)
@@ -68,6 +62,13 @@ func compile(s *Spec, stdio [3]int, enter int) *program {
 	if s.Root != nil {
 		p.root(s.Root)
 	}
+	p.landlock(s.Landlock, stdio)
+	for i, fd := range stdio {
+		p.add("set standard files", unix.SYS_DUP3, uintptr(fd), uintptr(i), 0)
+	}
+	if s.TTY {
+		p.add("take the terminal", unix.SYS_IOCTL, 0, unix.TIOCSCTTY, 0)
+	}
 	p.identity(s)
 	dir := s.Dir
 	if dir == "" {
@@ -76,6 +77,7 @@ func compile(s *Spec, stdio [3]int, enter int) *program {
 	p.add("change to work directory "+dir, unix.SYS_CHDIR, p.str(dir))
 	p.add("close files on execute", unix.SYS_CLOSE_RANGE, 3, uintptr(^uint32(0)), unix.CLOSE_RANGE_CLOEXEC)
 	p.tolerate(unix.ENOSYS, unix.EINVAL) // before Linux 5.11; the keeper holds no other file open across execve
+	p.confine(s.Landlock)
 	p.filter(s.Seccomp)
 	p.add("execute "+s.Path, unix.SYS_EXECVE, p.str(s.Path), p.strs(s.Args), p.strs(s.Env))
 	return p

@@ -13,6 +13,8 @@ type program struct {
 	steps []step
 	names []string
 	keep  []any
+
+	landlockRules int // the step whose result they are
 }
 
 // add appends a call and returns its number, which later calls can refer to.

@@ -44,6 +44,9 @@ type Spec struct {
 	Capabilities *uint64 `json:",omitempty"`
 	// NoNewPrivileges keeps set-uid programs from giving more than that.
 	NoNewPrivileges bool `json:",omitempty"`
+	// Landlock, when not nil, confines writing by the kernel's module of that
+	// name, as a second fence behind Root's mounts. It needs NoNewPrivileges.
+	Landlock *Landlock `json:",omitempty"`
 	// Seccomp is a filter of system calls: instructions of struct sock_filter
 	// in this machine's byte order. It needs NoNewPrivileges.
 	Seccomp []byte `json:",omitempty"`
@@ -57,6 +60,21 @@ type User struct {
 	UID, GID uint32
 	// Groups are the supplementary groups.
 	Groups []uint32
+}
+
+// Landlock is where a process may write; reading is not restricted.
+type Landlock struct {
+	// ABI is the version of the kernel's interface, at least 2.
+	ABI int
+	// Write are directories and files, as seen by the process. What standard
+	// input, output and error lead to may be written too.
+	Write []Writable
+}
+
+// Writable is a directory, with all below it, or a file.
+type Writable struct {
+	Path string
+	File bool `json:",omitempty"`
 }
 
 // Namespaces names kinds of Linux namespaces.

@@ -7,6 +7,8 @@ import (
 	"maps"
 	"path"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/droverhq/drover/drivers-exec/executor"
 	"github.com/droverhq/drover/drivers-exec/executor/cgroup"
 	"github.com/droverhq/drover/drivers-exec/executor/isolation"
@@ -24,14 +26,14 @@ type Options struct {
 	Driver string // whose keeper it is
 	Denied executor.Denied
 
-	AllowCaps, CapAdd, CapDrop []string
-	PIDMode, DefaultPIDMode    string
-	IPCMode, DefaultIPCMode    string
-	Chroot                     map[string]string
-	NoPivot, NoSeccomp         bool
-	WorkDir                    string
-	PIDs                       int64 // processes and threads; 0 = no limit
-	Hidden                     *isolation.Hidden
+	AllowCaps, CapAdd, CapDrop     []string
+	PIDMode, DefaultPIDMode        string
+	IPCMode, DefaultIPCMode        string
+	Chroot                         map[string]string
+	NoPivot, NoSeccomp, NoLandlock bool
+	WorkDir                        string
+	PIDs                           int64 // processes and threads; 0 = no limit
+	Hidden                         *isolation.Hidden
 	// Program finds what to run in the finished root: its path there and its complete argument vector.
 	Program func(root *launch.Root) (path string, args []string, err error)
 }
@@ -92,6 +94,10 @@ func Compose(task *driver.TaskConfig, o Options) (*executor.Command, *driver.Tas
 	if !o.NoSeccomp {
 		cmd.Spec.Seccomp = seccomp.Default(caps)
 	}
+	// A task that may mount would be kept from it: it is trusted with more than files.
+	if abi := landlock(); abi > 0 && !o.NoLandlock && caps&(1<<unix.CAP_SYS_ADMIN) == 0 {
+		cmd.Spec.Landlock = &launch.Landlock{ABI: abi, Write: isolation.Writable(root, o.Chroot)}
+	}
 	if n := task.Network; n != nil {
 		cmd.Spec.NetNS = n.Path
 	}
@@ -105,14 +111,23 @@ func Compose(task *driver.TaskConfig, o Options) (*executor.Command, *driver.Tas
 	return cmd, &changed, err
 }
 
+// landlock is the version of the kernel's Landlock, 0 if it has none that is of use.
+func landlock() int {
+	if abi := launch.LandlockABI(); abi >= 2 {
+		return abi
+	}
+	return 0
+}
+
 // Describe adds to a fingerprint how tasks are held: below driver.<name>, cgroups is the version, seccomp whether system
-// calls are filtered.
-func Describe(f *driver.Fingerprint, name string, noSeccomp bool) {
+// calls are filtered, landlock whether the kernel confines writing besides.
+func Describe(f *driver.Fingerprint, name string, noSeccomp, noLandlock bool) {
 	if f.Attributes == nil {
 		f.Attributes = map[string]attribute.Value{}
 	}
 	filtered := !noSeccomp && seccomp.Supported() == nil
 	f.Attributes["driver."+name+".seccomp"] = attribute.Truth(filtered)
+	f.Attributes["driver."+name+".landlock"] = attribute.Truth(!noLandlock && landlock() > 0)
 	hierarchies, err := cgroup.Detect()
 	if err == nil {
 		err = hierarchies.Usable()
