@@ -212,9 +212,17 @@ func (a *Agent) Run(ctx context.Context, ready func()) error {
 
 func (a *Agent) startNode(ctx context.Context) error {
 	c := a.config
+	kept, err := config.Cores(c.Client.Reserved.Cores)
+	if err != nil {
+		return fmt.Errorf("client.reserved.cores: %w", err)
+	}
+	reservable, err := config.Cores(c.Client.ReservableCores)
+	if err != nil {
+		return fmt.Errorf("client.reservable_cores: %w", err)
+	}
 	reserved := node.Reserved{
 		CPU: int64(c.Client.Reserved.CPU), MemoryMB: int64(c.Client.Reserved.MemoryMB), DiskMB: int64(c.Client.Reserved.DiskMB),
-		Ports: c.Client.Reserved.ReservedPorts,
+		Ports: c.Client.Reserved.ReservedPorts, Cores: kept,
 	}
 	topology, err := fingerprint.Topology(fingerprint.Overrides{
 		CPUTotalCompute: int64(c.Client.CPUTotalCompute), MemoryTotalMB: int64(c.Client.MemoryTotalMB), DiskTotalMB: int64(c.Client.DiskTotalMB),
@@ -265,7 +273,7 @@ func (a *Agent) startNode(ctx context.Context) error {
 		RunDir: a.dirs.run, PluginLogDir: filepath.Join(a.dirs.data, "plugin-logs"),
 		Servers: a.Servers(), HTTPAddr: c.AdvertiseHTTP(), NetworkInterface: c.Client.NetworkInterface,
 		CPUTotalCompute: int64(c.Client.CPUTotalCompute), MemoryTotalMB: int64(c.Client.MemoryTotalMB), DiskTotalMB: int64(c.Client.DiskTotalMB),
-		Reserved:       reserved,
+		Reserved: reserved, ReservableCores: reservable,
 		MinDynamicPort: c.Client.MinDynamicPort, MaxDynamicPort: c.Client.MaxDynamicPort,
 		HostNetworks: hostNetworks(c), PortsOnOneAddress: !c.Client.BindWildcardDefault, MaxKillTimeout: c.Client.MaxKillTimeout, CgroupParent: c.Client.CgroupParent,
 		MaxAllocs: c.Client.NodeMaxAllocs,

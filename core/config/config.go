@@ -99,6 +99,7 @@ type Client struct {
 	MemoryTotalMB    int      `cfg:"memory_total_mb"`
 	DiskTotalMB      int      `cfg:"disk_total_mb"`
 	Reserved         Reserved `cfg:"reserved"`
+	ReservableCores  string   `cfg:"reservable_cores"` // see Cores
 
 	MaxKillTimeout time.Duration `cfg:"max_kill_timeout"`
 	MinDynamicPort int           `cfg:"min_dynamic_port"`
@@ -132,6 +133,7 @@ type Reserved struct {
 	MemoryMB      int    `cfg:"memory"`
 	DiskMB        int    `cfg:"disk"`
 	ReservedPorts string `cfg:"reserved_ports"`
+	Cores         string `cfg:"cores"` // see Cores
 }
 
 // HostNetwork names addresses that ports may be opened on.

@@ -66,8 +66,6 @@ var later = map[string]string{
 	"server.raft_snapshot_interval":        "the defaults are used",
 	"server.raft_trailing_logs":            "the defaults are used",
 	"client.disk_free_mb":                  "the disk's free space is measured",
-	"client.reservable_cores":              "all cores can be reserved",
-	"client.reserved.cores":                "all cores can be reserved",
 	"client.chroot_env":                    "set chroot_env in the config of the driver's plugin block",
 	"client.server_join.*":                 "list the servers in client.servers",
 	"client.alloc_mounts_dir":              "the default is used",

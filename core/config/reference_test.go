@@ -70,6 +70,8 @@ var meanings = map[string]string{
 	"client.reserved.cpu":                "MHz kept for the machine itself",
 	"client.reserved.memory":             "MB kept",
 	"client.reserved.disk":               "MB kept",
+	"client.reserved.cores":              "cores that no task gets, as \"0-1,4\"; their MHz count as kept",
+	"client.reservable_cores":            "cores that tasks may have for themselves, as \"2-15\"; all of them unless set",
 	"client.reserved.reserved_ports":     "ports no task gets, as \"22,80,8000-8100\"",
 	"client.max_kill_timeout":            "a task's kill_timeout is cut to this",
 	"client.min_dynamic_port":            "lowest dynamic port",

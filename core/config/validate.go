@@ -54,6 +54,11 @@ func (c *Config) Validate() error {
 	if c.Client.Enabled && !c.Server.Enabled && len(c.Client.Servers) == 0 {
 		bad("client.servers must name at least one server (host:port) when this agent is not a server itself")
 	}
+	for name, text := range map[string]string{"client.reserved.cores": c.Client.Reserved.Cores, "client.reservable_cores": c.Client.ReservableCores} {
+		if _, err := Cores(text); err != nil {
+			bad("%s: %v", name, err)
+		}
+	}
 	if c.Client.MinDynamicPort > c.Client.MaxDynamicPort || c.Client.MinDynamicPort < 1 || c.Client.MaxDynamicPort > 65535 {
 		bad("client dynamic ports %d-%d are not a range within 1-65535", c.Client.MinDynamicPort, c.Client.MaxDynamicPort)
 	}

@@ -73,6 +73,9 @@ func lookCPU(cfg *Config, r *Result) error {
 	}
 	r.Resources.Cpu.CpuShares = int64(t.TotalCompute())
 	r.Resources.Cpu.TotalCpuCores = uint16(len(t.Cores))
+	if len(cfg.Reserved.Cores) > 0 {
+		r.Reserved.Cpu.CpuShares = int64(t.TotalCompute() - t.UsableCompute())
+	}
 	if canPinCores() {
 		r.set("cpu.reservablecores", strconv.Itoa(len(reservable)))
 		r.Resources.Cpu.ReservableCpuCores = reservable
