@@ -1,0 +1,227 @@
+// Package network tests allocations' networks through a whole agent: real sockets, real packet filter rules, and what is
+// left of them.
+package network
+
+import (
+	"bytes"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/droverhq/drover/e2e/harness"
+)
+
+// site is an agent with a bridge of its own.
+type site struct {
+	*harness.Agent
+	t       *testing.T
+	bridge  string
+	subnet  [2]byte // 10.a.b.0/24
+	cni     string  // cni_config_dir
+	Plugins string  // first directory of cni_path
+}
+
+// newSite prepares an agent with the exec drivers and the network plugin.
+func newSite(t *testing.T, config string) *site {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		t.Skip("network namespaces need root")
+	}
+	if _, err := exec.LookPath("nft"); err != nil {
+		t.Skip("package nftables is not installed")
+	}
+	bin := harness.Bin(t)
+	plugins := t.TempDir()
+	for _, file := range []string{"drover-driver-raw-exec", "drover-driver-exec", "drover-network-cni"} {
+		if out, err := exec.Command("cp", filepath.Join(bin, "plugins", file), plugins).CombinedOutput(); err != nil {
+			t.Fatalf("%v: %s", err, out)
+		}
+	}
+	var random [3]byte
+	_, _ = rand.Read(random[:])
+	s := &site{t: t, bridge: "dr" + hex.EncodeToString(random[:]), subnet: [2]byte{200 + random[0]%50, random[1]}, cni: t.TempDir(), Plugins: t.TempDir()}
+	s.Agent = harness.New(t, harness.Options{PluginDir: plugins, Config: fmt.Sprintf(`
+client {
+  bridge_network_name        = %q
+  bridge_network_subnet      = %q
+  bridge_network_subnet_ipv6 = %q
+  cni_config_dir             = %q
+  cni_path                   = "%s:%s"
+}
+plugin "drover-network-cni" {
+  config { plugin_timeout = "3s" }
+}
+%s`, s.bridge, s.net("0/24"), fmt.Sprintf("fd00:d0:%x%02x::/64", s.subnet[0], s.subnet[1]), s.cni, s.Plugins, filepath.Join(bin, "cni"), config)})
+	t.Cleanup(s.purge)
+	return s
+}
+
+// purge removes what a test that failed half-way leaves on the machine.
+func (s *site) purge() {
+	var jobs []struct{ ID string }
+	if s.t.Failed() && s.Get("/v1/jobs", &jobs) == nil {
+		for _, j := range jobs {
+			s.CLI("job", "stop", "-detach", "-purge", j.ID)
+		}
+		for late := time.Now().Add(15 * time.Second); s.left() != nil && time.Now().Before(late); {
+			time.Sleep(100 * time.Millisecond)
+		}
+	}
+	_ = exec.Command("ip", "link", "del", s.bridge).Run()
+}
+
+// boot starts the agent and waits for the network plugin.
+func (s *site) boot() {
+	s.t.Helper()
+	s.Run()
+	s.WaitReady()
+	s.untilMode("bridge", "")
+}
+
+func (s *site) net(rest string) string {
+	return fmt.Sprintf("10.%d.%d.%s", s.subnet[0], s.subnet[1], rest)
+}
+
+// mode is what the node says of a network mode.
+type mode struct {
+	Mode, Plugin, HealthDescription string
+	Healthy                         bool
+}
+
+// untilMode waits until a mode is healthy, or until it is not and the reason holds the text.
+func (s *site) untilMode(name, reason string) {
+	s.t.Helper()
+	s.Eventually(10*time.Second, "mode "+name+" "+reason, func() error {
+		var nodes []struct{ ID string }
+		if err := s.Get("/v1/nodes", &nodes); err != nil || len(nodes) == 0 {
+			return fmt.Errorf("nodes %v: %w", nodes, err)
+		}
+		var n struct{ NetworkModes []mode }
+		if err := s.Get("/v1/node/"+nodes[0].ID, &n); err != nil {
+			return err
+		}
+		for _, m := range n.NetworkModes {
+			if m.Mode == name && m.Healthy == (reason == "") && strings.Contains(m.HealthDescription, reason) {
+				return nil
+			}
+		}
+		return fmt.Errorf("modes are %+v", n.NetworkModes)
+	})
+}
+
+// alloc is an allocation with its network.
+type alloc struct {
+	ID            string
+	ClientStatus  string
+	TaskGroup     string
+	NetworkStatus struct{ InterfaceName, Address, AddressIPv6 string }
+
+	AllocatedResources struct {
+		Shared struct {
+			Ports []struct {
+				Label     string
+				Value, To int
+				HostIP    string
+			}
+		}
+	}
+}
+
+func (s *site) alloc(id string) alloc {
+	s.t.Helper()
+	var a alloc
+	if err := s.Get("/v1/allocation/"+id, &a); err != nil {
+		s.t.Fatal(err)
+	}
+	return a
+}
+
+// in runs a command in a task.
+func (s *site) in(id, task string, argv ...string) (string, error) {
+	out, errs, code := s.CLI(append([]string{"alloc", "exec", "-i=false", "-t=false", "-task", task, id}, argv...)...)
+	if code != 0 {
+		return out, fmt.Errorf("%v in %s: code %d: %s%s", argv, task, code, out, errs)
+	}
+	return out, nil
+}
+
+// get is a program that prints a page.
+const get = "import sys,urllib.request; sys.stdout.write(urllib.request.urlopen(sys.argv[1], timeout=5).read().decode())"
+
+// fetch reads a page from the test's own place.
+func fetch(url string) (string, error) {
+	c := http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
+	resp, err := c.Get(url)
+	if err != nil {
+		return "", err
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	return strings.TrimSpace(string(text)), err
+}
+
+func (s *site) eventuallyIs(what, want string, f func() (string, error)) {
+	s.t.Helper()
+	s.Eventually(20*time.Second, what, func() error {
+		got, err := f()
+		if err == nil && strings.TrimSpace(got) != want {
+			err = fmt.Errorf("got %q, want %q", got, want)
+		}
+		return err
+	})
+}
+
+// rules are all lines of the packet filter that name something of the site's: its allocations by owner, its addresses,
+// its bridge.
+func (s *site) rules() []string {
+	var found []string
+	for _, cmd := range [][]string{{"nft", "-n", "list", "ruleset"}, {"iptables-save"}, {"ip6tables-save"}} {
+		out, err := exec.Command(cmd[0], cmd[1:]...).Output()
+		if err != nil {
+			continue
+		}
+		for line := range strings.Lines(string(out)) {
+			if strings.Contains(line, s.net("")) || strings.Contains(line, s.bridge) || strings.Contains(line, fmt.Sprintf("fd00:d0:%x%02x:", s.subnet[0], s.subnet[1])) {
+				found = append(found, cmd[0]+": "+strings.TrimSpace(line))
+			}
+		}
+	}
+	return found
+}
+
+// left lists what is left of the site's networks.
+func (s *site) left(ids ...string) error {
+	var found []string
+	for _, id := range ids {
+		if _, err := os.Stat("/run/netns/" + id); err == nil {
+			found = append(found, "namespace "+id)
+		}
+	}
+	if out, err := exec.Command("ip", "-o", "link", "show", "master", s.bridge).Output(); err == nil {
+		found = append(found, "bridge "+s.bridge+" "+string(bytes.TrimSpace(out)))
+	}
+	found = append(found, s.rules()...)
+	for _, pattern := range []string{"leases/*/[0-9a-f]*[.:]*", "allocs/*.json", "cache/results/*"} {
+		files, _ := filepath.Glob(filepath.Join(s.DataDir, "plugin-data", "cni", pattern))
+		found = append(found, files...)
+	}
+	if len(found) > 0 {
+		return errors.New("left:\n  " + strings.Join(found, "\n  "))
+	}
+	return nil
+}
+
+// clean waits until nothing is left.
+func (s *site) clean(ids ...string) {
+	s.t.Helper()
+	s.Eventually(15*time.Second, "nothing left", func() error { return s.left(ids...) })
+}
