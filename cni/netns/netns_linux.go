@@ -26,17 +26,9 @@ func Make(path string) error {
 	if Exists(path) {
 		return up(path)
 	}
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+	if err := anchor(path); err != nil {
 		return err
 	}
-	if err := Remove(path); err != nil {
-		return err
-	}
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_RDONLY, 0o444)
-	if err != nil {
-		return fmt.Errorf("make network namespace: %w", err)
-	}
-	f.Close()
 	made := make(chan error)
 	go func() {
 		runtime.LockOSThread() // never unlocked: the thread ends with the goroutine, as it is in another namespace
@@ -55,6 +47,52 @@ func Make(path string) error {
 		return errors.Join(err, Remove(path))
 	}
 	return up(path)
+}
+
+// anchor makes the file that a namespace is mounted on, in place of what is there.
+func anchor(path string) error {
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return err
+	}
+	if err := Remove(path); err != nil {
+		return err
+	}
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_RDONLY, 0o444)
+	if err != nil {
+		return fmt.Errorf("make network namespace: %w", err)
+	}
+	return f.Close()
+}
+
+// Inode is the number of the namespace, 0 if there is none.
+func Inode(path string) uint64 {
+	var st unix.Stat_t
+	if unix.Stat(path, &st) != nil {
+		return 0
+	}
+	return st.Ino
+}
+
+// Find returns the file of a process that lives in the namespace of that number, "" if none does.
+func Find(inode uint64) string {
+	files, _ := filepath.Glob("/proc/[0-9]*/ns/net")
+	for _, file := range files {
+		if Inode(file) == inode {
+			return file
+		}
+	}
+	return ""
+}
+
+// Keep mounts the namespace of one file on another.
+func Keep(from, path string) error {
+	if err := anchor(path); err != nil {
+		return err
+	}
+	if err := unix.Mount(from, path, "none", unix.MS_BIND, ""); err != nil {
+		return errors.Join(fmt.Errorf("keep network namespace %s: %w", path, err), Remove(path))
+	}
+	return nil
 }
 
 // Exists tells whether the file is a network namespace's.

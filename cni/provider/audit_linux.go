@@ -127,16 +127,49 @@ func onBridge(r *record.Record, count map[string]int, leased map[netip.Addr]stri
 			return "its masquerading rules are gone"
 		}
 	}
-	ports := 0
-	for _, p := range r.Alloc.Ports {
-		if p.Mode == "" || p.Mode == conflist.BridgeMode {
-			ports += 2 // TCP and UDP
-		}
-	}
-	if ports > 0 && count["cni_hostport "+r.ContainerID] <= ports {
-		return "rules of its ports are gone"
+	if have, want := count["cni_hostport "+r.ContainerID], portRules(r); have < want {
+		return fmt.Sprintf("%d of %d rules of its ports are gone", want-have, want)
 	}
 	return ""
+}
+
+// portRules is how many rules the portmap plugin makes for an allocation: per address, two of each port that its family
+// has (TCP and UDP), and those that let the allocation and the host itself in.
+func portRules(r *record.Record) int {
+	rules := 0
+	for _, n := range r.Networks {
+		if n.Mode != conflist.BridgeMode {
+			continue
+		}
+		for _, text := range n.Status.Addresses {
+			if p, err := netip.ParsePrefix(text); err == nil {
+				rules += familyRules(r.Alloc.Ports, p.Addr().Is6())
+			}
+		}
+	}
+	return rules
+}
+
+func familyRules(ports []network.Port, v6 bool) int {
+	const hairpin, loopback = 1, 1
+	rules, asked := 0, false
+	for _, p := range ports {
+		if p.Mode != "" && p.Mode != conflist.BridgeMode {
+			continue
+		}
+		asked = true
+		if ip, err := netip.ParseAddr(p.HostIP); err == nil && ip.Is6() != v6 {
+			continue
+		}
+		rules += 2
+	}
+	switch {
+	case !asked:
+		return 0
+	case v6:
+		return rules + hairpin
+	}
+	return rules + hairpin + loopback
 }
 
 // wrong is audit for one record, and asks the plugins of networks that are not the built-in one.

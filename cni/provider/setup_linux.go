@@ -26,6 +26,9 @@ func (p *Provider) Setup(ctx context.Context, a *network.Allocation) (*network.S
 	r, err := t.records.Get(a.ID)
 	switch {
 	case err == nil:
+		if err := t.regain(r); err != nil {
+			return nil, err
+		}
 		why := t.wrong(ctx, r)
 		if why == "" {
 			return r.Status(), nil
@@ -121,6 +124,7 @@ func (p *Provider) make(ctx context.Context, t *tools, r *record.Record) error {
 		if err := netns.Make(r.Namespace); err != nil {
 			return err
 		}
+		r.Inode = netns.Inode(r.Namespace)
 	} else if !netns.Exists(r.Namespace) {
 		return fmt.Errorf("the driver's network namespace %s is gone", r.Namespace)
 	}
@@ -141,6 +145,27 @@ func explain(mode string, err error) error {
 		return fmt.Errorf("the subnet of network %q is exhausted: every address is leased (%w)", mode, err)
 	}
 	return err
+}
+
+// regain gives a namespace its file back that processes still live in: to make another would cut the tasks off.
+func (t *tools) regain(r *record.Record) error {
+	if !r.Made || !r.Done || r.Inode == 0 || netns.Exists(r.Namespace) {
+		return nil
+	}
+	process := netns.Find(r.Inode)
+	if process == "" {
+		return nil // nobody is in it
+	}
+	links, err := netns.Interfaces(process)
+	if err != nil {
+		return nil // ended meanwhile
+	}
+	for _, n := range r.Networks {
+		if links[n.Interface].MAC != n.Status.MAC {
+			return nil // another one has got the number
+		}
+	}
+	return netns.Keep(process, r.Namespace)
 }
 
 // detach undoes the attachments, also those that were made in part, and goes on after an error.

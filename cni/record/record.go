@@ -18,7 +18,8 @@ type Record struct {
 	Alloc       network.Allocation
 	ContainerID string
 	Namespace   string
-	Made        bool // the namespace is ours
+	Inode       uint64 // of the namespace; tells it from others when its file is gone
+	Made        bool   // the namespace is ours
 	Networks    []*Network
 	Done        bool // everything has been made
 }

@@ -69,15 +69,28 @@ func (t *fakeTask) exit(code int) {
 type fakeNetworks struct {
 	mu     sync.Mutex
 	have   map[string]*sdknetwork.Allocation
-	broken string   // why nothing can be set up
-	latest uint64   // revision of the last call
-	wanted []string // of the last reconciliation
+	broken string        // why nothing can be set up
+	latest uint64        // revision of the last call
+	wanted []string      // of the last reconciliation
+	hold   chan struct{} // setups wait for it
+	setups int
 }
 
 func (f *fakeNetworks) Name() string { return "fakenet" }
 func (f *fakeNetworks) Pid() int     { return 1 }
 
-func (f *fakeNetworks) Setup(_ context.Context, a *sdknetwork.Allocation, revision uint64) (*sdknetwork.Status, error) {
+func (f *fakeNetworks) Setup(ctx context.Context, a *sdknetwork.Allocation, revision uint64) (*sdknetwork.Status, error) {
+	f.mu.Lock()
+	hold := f.hold
+	f.setups++
+	f.mu.Unlock()
+	if hold != nil {
+		select {
+		case <-hold:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.latest = revision
@@ -108,6 +121,12 @@ func (f *fakeNetworks) Reconcile(_ context.Context, wanted []*sdknetwork.Allocat
 		f.wanted = append(f.wanted, a.ID)
 	}
 	return nil, nil
+}
+
+func (f *fakeNetworks) asked() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.setups > 0
 }
 
 func (f *fakeNetworks) of(allocID string) *sdknetwork.Allocation {

@@ -52,6 +52,22 @@ func TestNetworkIsSetUpBeforeTasksAndRemovedAfter(t *testing.T) {
 	}
 }
 
+// TestNetworkIsSetUpByTheNextAgent: no task starts without the network that its group asks for.
+func TestNetworkIsSetUpByTheNextAgent(t *testing.T) {
+	r := newRig(t)
+	hold := make(chan struct{})
+	r.world.nets.hold = hold
+	r.ctl.run(networked(alloc("a1", "service", task("web")), "fake"))
+	eventually(t, "the plugin is asked", func() bool { return r.world.nets.asked() })
+	r.stop()
+	close(hold)
+	r.boot()
+	r.ctl.awaitStatus("a1", model.AllocClientRunning)
+	if c := r.world.task("web").config; c.Network == nil || c.Network.Path != "/ns/a1" {
+		t.Errorf("the task joins %+v", c.Network)
+	}
+}
+
 func TestNetworkThatCannotBeSetUpFailsTheAllocation(t *testing.T) {
 	r := newRig(t)
 	r.world.nets.broken = "no address is left"

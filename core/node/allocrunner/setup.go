@@ -21,6 +21,9 @@ func (r *Runner) setUp(ctx context.Context) error {
 		if !r.dir.Exists() && !r.allDead() {
 			return fmt.Errorf("directory %s of the restored allocation is missing", r.dir.Root())
 		}
+		if r.isolation == nil && !r.allDead() { // the agent ended while the network was being set up
+			return r.setUpNetwork(ctx)
+		}
 		return nil
 	}
 	if err := r.awaitPrevious(ctx); err != nil {

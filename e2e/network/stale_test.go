@@ -1,0 +1,198 @@
+package network
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// many is a group of bridge allocations that answer with their own index.
+const many = `
+job "many" {
+  group "g" {
+    count = %d
+    network {
+      mode = "bridge"
+      port "http" { to = 8080 }
+    }
+    restart {
+      attempts = 10
+      delay    = "200ms"
+      mode     = "delay"
+    }
+    task "server" {
+      driver = "exec"
+      config {
+        command = "/bin/sh"
+        args    = ["-c", "echo $NOMAD_ALLOC_ID > local/index.html; exec busybox httpd -f -p 8080 -h local"]
+      }
+      resources {
+        cpu    = 10
+        memory = 16
+      }
+    }
+  }
+}`
+
+// allocations is how many take part: 200 in soak.
+func allocations() int {
+	switch os.Getenv("DROVER_TIER") {
+	case "soak":
+		return 200
+	case "ci":
+		return 20
+	}
+	return 8
+}
+
+// kill ends processes of the site at random: the agent, the network plugin, or both at once.
+func (s *site) kill(which int) {
+	if which != 0 {
+		for _, pid := range s.Find("drover-network-cni") {
+			_ = syscall.Kill(pid, syscall.SIGKILL)
+		}
+	}
+	if which != 1 {
+		s.Kill9()
+		s.Run()
+	}
+}
+
+// answers checks that an allocation is reached by its mapped port.
+func (s *site) answers(a alloc) {
+	s.t.Helper()
+	s.eventuallyIs("answer of "+a.ID, a.ID, func() (string, error) {
+		return fetch(fmt.Sprintf("http://127.0.0.1:%d/", a.AllocatedResources.Shared.Ports[0].Value))
+	})
+}
+
+func TestNothingStaleAfterKills(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, "")
+	s.boot()
+	n := allocations()
+	random := rand.New(rand.NewPCG(5, 2026))
+	s.RunJob(fmt.Sprintf(many, n), "-detach")
+	for which := range 3 {
+		time.Sleep(time.Duration(random.IntN(1500)) * time.Millisecond) // the kill comes at any step of a setup
+		s.kill(which)
+		s.WaitReady()
+	}
+	var ids []string
+	for _, al := range s.WaitAllocs("many", n, "running", 3*time.Minute) {
+		ids = append(ids, al.ID)
+		s.answers(s.alloc(al.ID))
+	}
+	s.MustCLI("job", "stop", "-detach", "-purge", "many")
+	time.Sleep(time.Duration(random.IntN(1000)) * time.Millisecond) // and of a teardown
+	s.kill(2)
+	s.WaitReady()
+	s.Eventually(90*time.Second, "nothing left", func() error { return s.left(ids...) })
+}
+
+// TestLostAndRestoredPartsAreMended: what is missing of a network comes back, what is too much goes, and what belongs to
+// others stays.
+func TestLostAndRestoredPartsAreMended(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, "")
+	s.boot()
+	s.RunJob(fmt.Sprintf(many, 2))
+	allocs := s.WaitAllocs("many", 2, "running", time.Minute)
+	one, two := s.alloc(allocs[0].ID), s.alloc(allocs[1].ID)
+	s.answers(one)
+	nft := func(args ...string) string {
+		t.Helper()
+		out, err := exec.Command("nft", args...).CombinedOutput()
+		if err != nil {
+			t.Fatalf("nft %v: %v: %s", args, err, out)
+		}
+		return string(out)
+	}
+
+	// Somebody's own rule in the same chain.
+	nft("add", "rule", "ip", "cni_hostport", "hostports", "tcp", "dport", fmt.Sprint(freePort(t)), "dnat", "to", "192.0.2.1:80")
+	t.Cleanup(func() { deleteRule(t, "192.0.2.1:80") })
+
+	t.Run("rules", func(t *testing.T) {
+		deleteRule(t, two.NetworkStatus.Address+":8080")
+		s.within(t, "the rule is back", func() error {
+			if n := strings.Count(nft("list", "table", "ip", "cni_hostport"), two.NetworkStatus.Address+":8080"); n != 2 {
+				return fmt.Errorf("%d rules lead to %s, want those of TCP and UDP", n, two.NetworkStatus.Address)
+			}
+			return nil
+		})
+		s.answers(two)
+	})
+	t.Run("namespace file", func(t *testing.T) {
+		if out, err := exec.Command("ip", "netns", "del", one.ID).CombinedOutput(); err != nil {
+			t.Fatalf("%v: %s", err, out)
+		}
+		s.within(t, "the namespace has its file back", func() error {
+			_, err := os.Stat("/run/netns/" + one.ID)
+			return err
+		})
+		s.answers(one) // the task has never left it
+	})
+	t.Run("after kill -9 of agent and plugin", func(t *testing.T) {
+		saved := nft("list", "table", "ip", "cni_hostport")
+		s.MustCLI("alloc", "stop", "-detach", two.ID)
+		s.Eventually(30*time.Second, "the other is gone", func() error {
+			if strings.Contains(nft("list", "table", "ip", "cni_hostport"), two.ID) {
+				return fmt.Errorf("its rules are there")
+			}
+			return nil
+		})
+		s.kill(2)
+		restore := exec.Command("nft", "-f", "-")
+		restore.Stdin = strings.NewReader(saved) // adds the old rules to those that are there
+		if out, err := restore.CombinedOutput(); err != nil {
+			t.Fatalf("%v: %s", err, out)
+		}
+		s.WaitReady()
+		s.within(t, "the old rules are gone", func() error {
+			if strings.Contains(nft("list", "table", "ip", "cni_hostport"), two.ID) {
+				return fmt.Errorf("old rules of %s are there", two.ID)
+			}
+			return nil
+		})
+		s.answers(one)
+	})
+	if !strings.Contains(nft("list", "table", "ip", "cni_hostport"), "dnat to 192.0.2.1:80") {
+		t.Error("somebody's own rule is gone")
+	}
+	s.MustCLI("job", "stop", "-purge", "many")
+	s.clean(one.ID, two.ID)
+}
+
+// within is the issue's word: a difference is gone within 10 s.
+func (s *site) within(t *testing.T, what string, f func() error) {
+	t.Helper()
+	start := time.Now()
+	s.Eventually(30*time.Second, what, f)
+	if took := time.Since(start); took > 10*time.Second {
+		t.Errorf("%s after %s, more than 10 s", what, took)
+	}
+}
+
+// deleteRule deletes the first rule of the port table that holds a text.
+func deleteRule(t *testing.T, text string) {
+	t.Helper()
+	out, err := exec.Command("nft", "-a", "list", "table", "ip", "cni_hostport").Output()
+	if err != nil {
+		return
+	}
+	for line := range strings.Lines(string(out)) {
+		_, handle, ok := strings.Cut(line, "# handle ")
+		if ok && strings.Contains(line, text) && strings.Contains(line, "dnat") {
+			if out, err := exec.Command("nft", "delete", "rule", "ip", "cni_hostport", "hostports", "handle", strings.TrimSpace(handle)).CombinedOutput(); err != nil {
+				t.Fatalf("%v: %s", err, out)
+			}
+			return
+		}
+	}
+}
