@@ -28,6 +28,9 @@ func TestMain(m *testing.M) {
 	case "device":
 		serveDevices()
 		os.Exit(0)
+	case "network":
+		serveNetworks()
+		os.Exit(0)
 	case "collector":
 		os.Exit(tasklog.Main(context.Background(), os.Args[1:]))
 	case "agent":

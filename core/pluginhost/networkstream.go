@@ -31,10 +31,13 @@ func (g *generation) networkOffers(ctx context.Context, s *session) {
 		if err == nil {
 			return
 		}
-		g.postFrom(ctx, s, lifecycle.Event{Kind: lifecycle.Lost, Reason: "failed to list its networks: " + cut(err.Error(), maxDescription)})
-		if errors.Is(err, host.ErrPluginDown) {
-			g.endIfCutOff(ctx, s)
+		reason := "failed to list its networks: " + cut(err.Error(), maxDescription)
+		if !errors.Is(err, host.ErrPluginDown) { // it is there, and says what cannot be used
+			g.postFrom(ctx, s, lifecycle.Event{Kind: lifecycle.Health, Reason: reason, Detected: true})
+			return
 		}
+		g.postFrom(ctx, s, lifecycle.Event{Kind: lifecycle.Lost, Reason: reason})
+		g.endIfCutOff(ctx, s)
 	})
 }
 
