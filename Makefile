@@ -80,6 +80,7 @@ chaos-plugins: build ## swap a driver's binary SWAPS times (1000) under 50 tasks
 
 bench: build ## the figures of docs/benchmarks.md
 	cd e2e && GOWORK=off $(GO) run $(TAGS) -trimpath ./bench -bin ../$(BIN) $(BENCHFLAGS)
+	cd e2e && GOWORK=off DROVER_TIER=bench $(GO) test -count=1 -v -run TestMaliciousPlugins ./malicious | grep -E 'median|^(---|ok|FAIL)'
 
 lint: ## formatting and vet
 	@out=$$(gofmt -l $(MODULES) e2e docs); if [ -n "$$out" ]; then echo "not formatted (run gofmt -w):"; echo "$$out"; exit 1; fi

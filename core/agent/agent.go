@@ -318,7 +318,7 @@ func (a *Agent) close() {
 	ctx, cancel := context.WithTimeout(context.Background(), stopTimeout)
 	defer cancel()
 	if a.plugins != nil {
-		if err := a.plugins.Stop(ctx, pluginhost.StopOptions{EndPlugins: a.config.DevMode}); err != nil {
+		if err := a.plugins.Stop(ctx, pluginhost.StopOptions{EndPlugins: a.config.DevMode, EndIdle: true}); err != nil {
 			a.logger.Error("stop the plugins", "error", err)
 		}
 	}

@@ -1,7 +1,10 @@
 package cli
 
 import (
+	"bufio"
 	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -162,10 +165,11 @@ func seconds(s float64) string {
 }
 
 func pluginLogs(a *app) *cobra.Command {
-	var follow bool
+	var follow, asJSON bool
 	var nodeID string
 	c := &cobra.Command{Use: "logs <name>", Short: "Show what a plugin wrote to its standard error", Args: cobra.ExactArgs(1)}
 	c.Flags().BoolVar(&follow, "f", false, "go on as it grows")
+	c.Flags().BoolVar(&asJSON, "json", false, "print each line as a JSON object")
 	c.Flags().StringVar(&nodeID, "node", "", "on this node; the agent's own when absent")
 	c.RunE = func(cmd *cobra.Command, args []string) error {
 		cl, err := a.api()
@@ -184,7 +188,11 @@ func pluginLogs(a *app) *cobra.Command {
 			return err
 		}
 		defer resp.Body.Close()
-		_, err = io.Copy(a.Stdout, resp.Body)
+		if asJSON {
+			err = jsonLines(a.Stdout, resp.Body)
+		} else {
+			_, err = io.Copy(a.Stdout, resp.Body)
+		}
 		if cmd.Context().Err() != nil {
 			return nil
 		}
@@ -193,28 +201,54 @@ func pluginLogs(a *app) *cobra.Command {
 	return c
 }
 
+// jsonLines writes each line as an object with the key Line.
+func jsonLines(w io.Writer, r io.Reader) error {
+	b := bufio.NewReader(r)
+	out := json.NewEncoder(w)
+	for {
+		line, err := b.ReadString('\n')
+		if line != "" {
+			if err := out.Encode(struct{ Line string }{strings.TrimSuffix(line, "\n")}); err != nil {
+				return err
+			}
+		}
+		if err != nil {
+			if errors.Is(err, io.EOF) {
+				return nil
+			}
+			return err
+		}
+	}
+}
+
 func pluginReload(a *app) *cobra.Command {
-	return &cobra.Command{Use: "reload [name]", Short: "Have the agent read its configuration again and apply changed plugin blocks",
+	c := &cobra.Command{Use: "reload [name]", Short: "Have the agent read its configuration again and apply changed plugin blocks",
 		Long: `Have the agent read its configuration again and apply changed plugin blocks: all, or that of one plugin.
 
 With a name, a plugin that failed is tried again, and a changed file whose block says upgrade = "manual" is taken up.`,
-		Args: cobra.MaximumNArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			cl, err := a.api()
-			if err != nil {
-				return err
+		Args: cobra.MaximumNArgs(1)}
+	f := addFormat(c)
+	c.RunE = func(cmd *cobra.Command, args []string) error {
+		cl, err := a.api()
+		if err != nil {
+			return err
+		}
+		done := struct{ Reloaded, Plugin string }{Reloaded: "configuration"}
+		var q query
+		if len(args) == 1 {
+			done.Reloaded, done.Plugin = "plugin", args[0]
+			q = query{"plugin": args[0]}
+		}
+		if err := cl.put(cmd.Context(), "/v1/agent/reload", q, nil, nil); err != nil {
+			return err
+		}
+		return f.print(a.Stdout, done, func(w io.Writer) {
+			if done.Plugin != "" {
+				fmt.Fprintf(w, "Plugin %s reloaded\n", done.Plugin)
+				return
 			}
-			if len(args) == 1 {
-				if err := cl.put(cmd.Context(), "/v1/agent/reload", query{"plugin": args[0]}, nil, nil); err != nil {
-					return err
-				}
-				fmt.Fprintf(a.Stdout, "Plugin %s reloaded\n", args[0])
-				return nil
-			}
-			if err := cl.put(cmd.Context(), "/v1/agent/reload", nil, nil, nil); err != nil {
-				return err
-			}
-			fmt.Fprintln(a.Stdout, "Configuration reloaded")
-			return nil
-		}}
+			fmt.Fprintln(w, "Configuration reloaded")
+		})
+	}
+	return c
 }

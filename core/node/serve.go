@@ -2,12 +2,14 @@ package node
 
 import (
 	"context"
+	"errors"
 	"maps"
 	"time"
 
 	"github.com/droverhq/drover/core/node/allocrunner"
 	"github.com/droverhq/drover/core/node/fsapi"
 	"github.com/droverhq/drover/core/node/hoststats"
+	"github.com/droverhq/drover/core/pluginhost"
 	"github.com/droverhq/drover/core/rpc"
 	"github.com/droverhq/drover/core/tasklog"
 )
@@ -159,9 +161,13 @@ func (n *Node) pluginList(context.Context, *rpc.Empty) (*rpc.PluginListResponse,
 func (n *Node) pluginLogs(ctx context.Context, q *rpc.PluginLogsRequest, send func(*rpc.FSChunk) error) error {
 	p := newPulse(ctx, q.Follow, send)
 	defer p.stop()
-	return n.cfg.Plugins.Logs(ctx, q.Plugin, q.Follow, func(line []byte) error {
+	err := n.cfg.Plugins.Logs(ctx, q.Plugin, q.Follow, func(line []byte) error {
 		return p.send(&rpc.FSChunk{Data: append(line[:len(line):len(line)], '\n'), File: q.Plugin})
 	})
+	if errors.Is(err, pluginhost.ErrUnknownPlugin) {
+		return rpc.Errorf(rpc.ErrNotFound, "no plugin %q on this node: `drover plugin list` names those there are", q.Plugin)
+	}
+	return err
 }
 
 func (n *Node) nodeMeta(_ context.Context, q *rpc.NodeMetaRequest) (*rpc.NodeMetaResponse, error) {

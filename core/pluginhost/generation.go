@@ -127,7 +127,8 @@ func (g *generation) letGo() {
 		return
 	}
 	h := g.family.host
-	if !h.endPlugins.Load() && s.outlivesAgent() {
+	idle := h.endIdle.Load() && g.taskCount() == 0
+	if !h.endPlugins.Load() && s.outlivesAgent() && !idle {
 		s.release()
 		return
 	}

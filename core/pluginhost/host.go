@@ -30,6 +30,7 @@ type Host struct {
 	ctx        context.Context
 	cancel     context.CancelFunc
 	endPlugins atomic.Bool // Stop was asked to end them
+	endIdle    atomic.Bool // Stop was asked to end those without tasks
 	turns      chan struct{}
 	background sync.WaitGroup
 	events     *router
@@ -113,11 +114,15 @@ func (h *Host) Start(ctx context.Context) error {
 type StopOptions struct {
 	// EndPlugins ends every plugin process; otherwise they run on and the next agent reattaches them.
 	EndPlugins bool
+	// EndIdle ends the plugins that hold no task: nothing is lost with them, and nothing is left of an agent that is not
+	// started again.
+	EndIdle bool
 }
 
 // Stop ends the host. The node must have been shut down before: facades are dead afterwards. ctx bounds the wait.
 func (h *Host) Stop(ctx context.Context, o StopOptions) error {
 	h.endPlugins.Store(o.EndPlugins)
+	h.endIdle.Store(o.EndIdle)
 	h.cancel()
 	over := make(chan struct{})
 	go func() {
@@ -133,7 +138,33 @@ func (h *Host) Stop(ctx context.Context, o StopOptions) error {
 	if o.EndPlugins {
 		return h.endRest(ctx)
 	}
+	if o.EndIdle {
+		h.leaveNothing(ctx)
+	}
 	return nil
+}
+
+// leaveNothing removes what belongs to files of which no process is left; the log collector ends when it has no stream.
+func (h *Host) leaveNothing(ctx context.Context) {
+	h.mu.Lock()
+	busy := map[string]bool{}
+	for _, rec := range h.records {
+		busy[rec.File] = true
+	}
+	var idle []*family
+	for _, f := range h.families {
+		if !busy[f.file] {
+			idle = append(idle, f)
+		}
+	}
+	h.mu.Unlock()
+	for _, f := range idle {
+		h.closeStreams(ctx, f)
+		if err := os.RemoveAll(f.runDir()); err != nil {
+			h.log.Warn("plugin's run directory is not removed", "file", f.file, "error", err)
+		}
+	}
+	os.Remove(filepath.Join(h.config.RunDir, "p")) // only when nothing is in it
 }
 
 // endRest ends recorded processes that were never attached, and removes what only processes need.

@@ -199,11 +199,14 @@ func listenPrivate(path string) (int, error) {
 }
 
 // release closes what the process holds. FIFOs, files and records stay for the next one; an idle collector leaves no
-// socket.
+// socket and no empty directory around it.
 func (c *collector) release() {
 	if c.listener >= 0 {
 		os.Remove(c.socket)
 		unix.Close(c.listener)
+		if len(c.streams) == 0 {
+			os.Remove(filepath.Dir(c.socket)) // an agent's run directory, when nothing else is in it
+		}
 	}
 	for _, x := range c.byFD {
 		if s, ok := x.(*session); ok {

@@ -118,9 +118,14 @@ job %q {
   }
 }`
 
-// ratioBound is generous: the machine is shared, and some of the plugins burn what they can get of it. The true figure
-// is in docs/benchmarks.md.
-const ratioBound = 10
+// ratioBound is how much more slowly other drivers' tasks may start. It is generous where the machine is shared with other
+// tests; make bench wants the true one.
+func ratioBound() float64 {
+	if os.Getenv("DROVER_TIER") == "bench" {
+		return 1.2
+	}
+	return 10
+}
 
 func TestMaliciousPlugins(t *testing.T) {
 	dir, err := os.MkdirTemp("", "mp")
@@ -179,8 +184,8 @@ func TestMaliciousPlugins(t *testing.T) {
 	ratio := float64(max(during, after)) / float64(before)
 	t.Logf("median from job to the end of its task: %s alone, %s and %s among %d malicious plugins (ratio %.2f); the agent grew by %.1f MiB",
 		before, during, after, len(misdeeds), ratio, grown)
-	if ratio > ratioBound {
-		t.Errorf("other drivers' tasks start %.1f times as slowly", ratio)
+	if bound := ratioBound(); ratio > bound {
+		t.Errorf("other drivers' tasks take %.2f times as long to start, at most %.1f is fine", ratio, bound)
 	}
 	const most = 200
 	if grown > most {
