@@ -26,7 +26,9 @@ func TestPluginOnTCP(t *testing.T) {
 	if _, err := d.StartTask(t.Context(), r.task(d, "t", nil)); err != nil {
 		t.Fatal(err)
 	}
+	h.mu.Lock()
 	g := h.families["test"].generations[0]
+	h.mu.Unlock()
 	rec, ok := h.record(g)
 	if !ok || rec.Network != "tcp" || rec.Cert == "" {
 		t.Fatalf("record %+v", rec)

@@ -22,6 +22,11 @@ func TestTasks(t *testing.T) {
 	if attributes["kernel.name"] != "windows" {
 		t.Errorf("kernel.name is %q", attributes["kernel.name"])
 	}
+	// Plugins listen on TCP there: the agent's key is kept and the plugin answered with its certificate.
+	records, err := os.ReadFile(m.file("data", "client", "plugins.json"))
+	if _, keyErr := os.Stat(m.file("data", "client", "plugin-tls.pem")); err != nil || keyErr != nil || !strings.Contains(string(records), `"Cert"`) {
+		t.Errorf("plugins are talked to in plain text: %v, %v, %s", err, keyErr, records)
+	}
 	t.Run("output, environment and exit code", a.testOutput)
 	t.Run("a stop ends the whole tree", a.testTree)
 }
