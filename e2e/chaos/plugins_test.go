@@ -2,8 +2,10 @@
 package chaos
 
 import (
+	"bufio"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -170,6 +172,38 @@ func (s *stage) swap(b build, byHand bool) {
 	s.healthy()
 }
 
+// duringACommand runs f while a command inside a task waits for input, which it must still get afterwards.
+func (s *stage) duringACommand(f func()) {
+	s.t.Helper()
+	cmd := exec.Command(filepath.Join(harness.Bin(s.t), "drover"), "alloc", "exec", "-task", "t", s.allocs[0].ID, "/bin/cat")
+	cmd.Env = append(os.Environ(), "DROVER_ADDR="+s.Addr)
+	stdin, err := cmd.StdinPipe()
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	stdout, err := cmd.StdoutPipe()
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		s.t.Fatal(err)
+	}
+	lines := bufio.NewReader(stdout)
+	echo := func(text string) {
+		fmt.Fprintln(stdin, text)
+		if got, err := lines.ReadString('\n'); err != nil || got != text+"\n" {
+			s.t.Errorf("the command answers %q to %q: %v", got, text, err)
+		}
+	}
+	echo("before the swap")
+	f()
+	echo("after the swap")
+	stdin.Close()
+	if err := cmd.Wait(); err != nil {
+		s.t.Errorf("the command ended with %v", err)
+	}
+}
+
 // measure notes how long starts waited, from the event that tells of the hand-over to a generation.
 func (s *stage) measure(to uint64) error {
 	var node struct {
@@ -261,12 +295,16 @@ func TestSwaps(t *testing.T) {
 			before = footprintOf(t, s.Agent)
 		}
 		// The first of every twenty fails, so that small counts have one too.
-		if i%20 == 1 {
+		switch next := (current + 1) % len(good); {
+		case i%20 == 1:
 			s.swap(bad, i%3 == 0)
 			undone++
-		} else {
-			current = (current + 1) % len(good)
-			s.swap(good[current], i%3 == 0)
+		case i == warmUp-1:
+			s.duringACommand(func() { s.swap(good[next], false) })
+			current = next
+		default:
+			s.swap(good[next], i%3 == 0)
+			current = next
 		}
 		if t.Failed() {
 			t.Fatalf("after %d swaps", i+1)
