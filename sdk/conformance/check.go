@@ -21,7 +21,7 @@ type check struct {
 // checks returns all checks. The order matters only to the reader: each stands alone.
 func checks() []check {
 	return slices.Concat(processChecks(), baseChecks(), driverChecks(), startChecks(), waitChecks(), stopChecks(), destroyChecks(),
-		inspectChecks(), streamChecks(), signalChecks(), execChecks(), recoverChecks(), networkChecks(), deviceChecks(), modeChecks())
+		inspectChecks(), streamChecks(), signalChecks(), execChecks(), recoverChecks(), handOverChecks(), networkChecks(), deviceChecks(), modeChecks())
 }
 
 // concerns reports whether the check is about plugins of this type. A plugin that does not say what it is has failed
