@@ -34,12 +34,13 @@ CNI      := github.com/containernetworking/plugins
 help: ## list the targets
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
 
-build: ## bin/drover, bin/plugins/*, bin/devices/* and bin/cni/*
-	@mkdir -p $(BIN)/plugins $(BIN)/devices $(BIN)/examples
+build: ## bin/drover, bin/plugins/*, bin/devices/*, bin/drivers/* and bin/cni/*
+	@mkdir -p $(BIN)/plugins $(BIN)/devices $(BIN)/drivers $(BIN)/examples
 	$(GOBUILD) -o $(BIN)/drover ./core/cmd/drover
 	@for d in $(PLUGINS); do echo "go build ./$$d"; $(GOBUILD) -o $(BIN)/plugins/$${d##*/} ./$$d; done
 	@for d in $(DEVICES); do echo "go build ./$$d"; $(GOBUILD) -o $(BIN)/devices/drover-$${d##*/} ./$$d; done
 	cd cni/plugins && GOWORK=off CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w -X $(CNI)/pkg/utils/buildversion.BuildVersion=v1.9.1' -o ../../$(BIN)/cni/ tool
+	$(GOBUILD) -o $(BIN)/drivers/drover-driver-systemd-unit ./plugins/driver-systemd-unit
 	$(GOBUILD) -o $(BIN)/examples/drover-driver-mock ./plugins/driver-mock
 	$(GOBUILD) -o $(BIN)/examples/drover-driver-rogue ./plugins/driver-rogue
 	CGO_ENABLED=0 $(GOBUILD) -o $(BIN)/examples/hello-web ./docs/examples/hello-web/main.go
