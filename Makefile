@@ -48,6 +48,7 @@ build: ## bin/drover, bin/plugins/*, bin/devices/*, bin/drivers/* and bin/cni/*
 windows: ## bin/windows/drover.exe and bin/windows/plugins/*.exe
 	@mkdir -p $(BIN)/windows/plugins
 	CGO_ENABLED=0 GOOS=windows $(GOBUILD) -o $(BIN)/windows/drover.exe ./core/cmd/drover
+	CGO_ENABLED=0 GOOS=windows $(GOBUILD) -o $(BIN)/windows/plugins/drover-driver-windows-service.exe ./plugins/driver-windows-service
 	@for d in $(WINDOWS); do echo "GOOS=windows go build ./$$d"; CGO_ENABLED=0 GOOS=windows $(GOBUILD) -o $(BIN)/windows/plugins/$${d##*/}.exe ./$$d; done
 
 demo: build ## run the example jobs on a throw-away agent; Ctrl-C ends it
