@@ -29,12 +29,16 @@ func main() {
 	check := flag.Bool("check", false, "fail when a budget is missed")
 	withDrivers := flag.Bool("drivers", true, "measure exec and docker too (needs root; docker its programs)")
 	pairs := flag.Int("pairs", 5, "interleaved pairs of docker tasks and docker run")
+	withNetworks := flag.Bool("networks", true, "measure what a bridge adds to a start (needs root)")
 	flag.Parse()
 	b := &bench{bin: *bin}
 	err := b.run(*tasks, *samples)
 	b.stop()
 	if err == nil && *withDrivers {
 		err = b.drivers(*pairs)
+	}
+	if err == nil && *withNetworks {
+		err = b.networks(*samples)
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
