@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -129,6 +130,10 @@ func TestHandOver(t *testing.T) {
 		t.Errorf("plugins:\n%s", table(s))
 	}
 	r.endAll(h, d, handles)
+	r.poll("one copy is left in the store", func() bool {
+		copies, _ := os.ReadDir(filepath.Join(r.config.DataDir, "plugin-store"))
+		return len(copies) == 1
+	})
 	r.poll("one record is left", func() bool {
 		h.mu.Lock()
 		defer h.mu.Unlock()

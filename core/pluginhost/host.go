@@ -30,6 +30,7 @@ type Host struct {
 	ctx        context.Context
 	cancel     context.CancelFunc
 	endPlugins atomic.Bool // Stop was asked to end them
+	copiesLeft atomic.Bool // the store may hold what no generation needs any more
 	endIdle    atomic.Bool // Stop was asked to end those without tasks
 	turns      chan struct{}
 	background sync.WaitGroup

@@ -64,7 +64,7 @@ func (h *Host) endLeftover(rec Record) {
 	}
 }
 
-// prune removes store copies that nothing refers to.
+// prune removes store copies that nothing refers to. It must not run beside a scan, which copies first and refers later.
 func (h *Host) prune() {
 	keep := map[string]bool{}
 	h.mu.Lock()

@@ -25,6 +25,9 @@ func (h *Host) look() {
 		case <-h.reviewKick:
 		}
 		h.decide()
+		if h.copiesLeft.Swap(false) {
+			h.prune()
+		}
 	}
 }
 
@@ -258,6 +261,9 @@ func (h *Host) tidy(f *family) []*generation {
 	}
 	fewer := len(kept) < len(f.generations)
 	f.generations = kept
+	if fewer {
+		h.copiesLeft.Store(true)
+	}
 	gone := len(kept) == 0 && !f.state.Present && h.now().Sub(f.state.Since) >= lifecycle.RemoveGrace
 	if gone {
 		delete(h.families, f.file)
