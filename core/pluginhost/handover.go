@@ -15,7 +15,7 @@ import (
 
 const (
 	// holdFor is how long calls are held back for others to end, before another attempt.
-	holdFor = 500 * time.Millisecond
+	holdFor = 300 * time.Millisecond
 	// recoveries is how many tasks are recovered at a time.
 	recoveries = 16
 	// lingerFor is how long a process that handed its tasks over may go on for the commands that run inside them.
@@ -49,6 +49,9 @@ func (h *Host) handOver(old, next *generation) {
 	p.from, p.to = old.session, next.session
 	h.mu.Unlock()
 	if p.from != nil && p.to != nil {
+		// From here until the commit is on disk, an agent that comes after us ends the new process and has the old one
+		// take its tasks back. It is written before calls are held back, because a disk may take its time.
+		h.rememberTaking(next, true)
 		p.run()
 	}
 	cancel()
@@ -157,10 +160,8 @@ func (p *passage) hold() lifecycle.HandOverEvent {
 	return lifecycle.HandOverEvent{Kind: lifecycle.Still}
 }
 
-// release has the old process let go. From then until the commit is on disk, an agent that comes after us ends the new
-// process and has the old one take its tasks back.
+// release has the old process let go.
 func (p *passage) release(all bool) lifecycle.HandOverEvent {
-	p.host.rememberTaking(p.next, true)
 	list, err := p.from.client.Release(p.ctx, all)
 	switch {
 	case errors.Is(err, host.ErrBusy):
