@@ -52,6 +52,11 @@ func (g *generation) stdoutStream() string {
 	return fmt.Sprintf("plugin/%s/%d/stdout", g.family.file, g.number)
 }
 
+// stdoutPrefix begins the names of the files of what a generation prints.
+func (g *generation) stdoutPrefix() string {
+	return fmt.Sprintf("%s-%d.stdout", g.family.file, g.number)
+}
+
 // collectStderr has the collector read the family's stderr. It may be repeated.
 func (f *family) collectStderr(ctx context.Context) error {
 	if f.host.config.Collector == nil {

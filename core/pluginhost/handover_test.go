@@ -250,10 +250,9 @@ func TestAgentDiesInAHandOver(t *testing.T) {
 	handles := r.fill(d, 5)
 	pid := d.Pid()
 	r.plugin("test", movable, "T_RECOVER=hang", "T_VERSION=2.0.0")
-	r.poll("a hand-over begins", func() bool {
-		h.mu.Lock()
-		defer h.mu.Unlock()
-		return h.records["test#2"].Taking
+	r.poll("the tasks are released", func() bool {
+		_, err := d.s.client.Driver().InspectTask(t.Context(), "alloc/web/0")
+		return errors.Is(err, host.ErrReleased)
 	})
 	r.stop(h, false)
 	r.plugin("test", movable, "T_VERSION=3.0.0")

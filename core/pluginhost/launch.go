@@ -187,7 +187,7 @@ func (g *generation) collectStdout(ctx context.Context, fifo string) bool {
 	}
 	err := c.OpenStream(ctx, tasklog.Stream{
 		ID: g.stdoutStream(), FIFO: fifo, Dir: g.family.host.logDir(),
-		Prefix: fmt.Sprintf("%s-%d.stdout", g.family.file, g.number), MaxFiles: 2, MaxFileSize: 1 << 20, Mode: 0o600, MaxRate: 256 << 10,
+		Prefix: g.stdoutPrefix(), MaxFiles: 2, MaxFileSize: 1 << 20, Mode: 0o600, MaxRate: 256 << 10,
 	})
 	if err != nil {
 		g.log.Warn("plugin's stdout is not collected", "error", err)

@@ -263,6 +263,10 @@ func (h *Host) forget(g *generation) {
 			g.log.Warn("plugin's stdout is not closed", "error", err)
 		}
 	}
+	printed, _ := filepath.Glob(filepath.Join(h.logDir(), g.stdoutPrefix()+".*")) // the pattern is right
+	for _, path := range printed {
+		os.Remove(path) // what was printed to stdout is nobody's; upgrades must not fill the disk with it
+	}
 	if err := g.removeDirs(); err != nil {
 		g.log.Warn("plugin's socket directory is not removed", "error", err)
 	}
