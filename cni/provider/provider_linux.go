@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/hashicorp/go-hclog"
 
@@ -36,6 +37,8 @@ type Provider struct {
 	runtime  *runtime.Runtime
 	binaries *catalog
 
+	dirTrouble string // with cni_config_dir, as last logged
+
 	// bridge is held for reading while an attachment to the bridge is made, and for writing when the idle bridge goes.
 	bridge sync.RWMutex
 }
@@ -45,6 +48,8 @@ var (
 	_ network.WithConfig = (*Provider)(nil)
 	_ network.WithInit   = (*Provider)(nil)
 	_ network.WithAudit  = (*Provider)(nil)
+
+	_ network.WithOffersInterval = (*Provider)(nil)
 )
 
 // New returns a plugin that waits for its Init.
@@ -110,6 +115,9 @@ func (t *tools) networks() ([]*conflist.Network, error) {
 	return append([]*conflist.Network{t.Bridge.Network()}, list...), err
 }
 
+// OffersInterval implements network.WithOffersInterval: a changed configuration is seen within seconds.
+func (p *Provider) OffersInterval() time.Duration { return time.Second }
+
 // Offers implements network.Network.
 func (p *Provider) Offers(ctx context.Context) (*network.Offers, error) {
 	t, err := p.tools()
@@ -119,9 +127,7 @@ func (p *Provider) Offers(ctx context.Context) (*network.Offers, error) {
 	list, err := t.networks()
 	o := &network.Offers{Attributes: map[string]string{}}
 	o.Modes = append(o.Modes, network.Mode{Name: noneMode, Healthy: true})
-	if err != nil {
-		p.log.Warn("networks cannot be read", "error", err)
-	}
+	p.noteDir(err)
 	for _, n := range list {
 		m := network.Mode{Name: n.Mode, Healthy: true}
 		if err := p.usable(ctx, &t, n); err != nil {
@@ -134,6 +140,25 @@ func (p *Provider) Offers(ctx context.Context) (*network.Offers, error) {
 	}
 	o.Attributes["nomad.bridge.hairpin_mode"] = fmt.Sprint(t.Bridge.Hairpin)
 	return o, nil
+}
+
+// noteDir logs trouble with cni_config_dir when it begins and when it ends, not at every look.
+func (p *Provider) noteDir(err error) {
+	text := ""
+	if err != nil {
+		text = err.Error()
+	}
+	p.mu.Lock()
+	before := p.dirTrouble
+	p.dirTrouble = text
+	p.mu.Unlock()
+	switch {
+	case text == before:
+	case text == "":
+		p.log.Info("networks can be read again")
+	default:
+		p.log.Warn("networks cannot be read", "error", err)
+	}
 }
 
 // usable tells why a network cannot be had now.

@@ -100,7 +100,7 @@ type mode struct {
 // untilMode waits until a mode is healthy, or until it is not and the reason holds the text.
 func (s *site) untilMode(name, reason string) {
 	s.t.Helper()
-	s.Eventually(10*time.Second, "mode "+name+" "+reason, func() error {
+	s.Eventually(30*time.Second, "mode "+name+" "+reason, func() error {
 		var nodes []struct{ ID string }
 		if err := s.Get("/v1/nodes", &nodes); err != nil || len(nodes) == 0 {
 			return fmt.Errorf("nodes %v: %w", nodes, err)

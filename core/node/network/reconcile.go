@@ -12,7 +12,7 @@ import (
 // How often what exists is compared with what should: soon after something was lost while there is something to lose,
 // and once a minute for what may have been left over.
 const (
-	busyInterval = 5 * time.Second
+	busyInterval = 3 * time.Second
 	idleInterval = time.Minute
 )
 
