@@ -57,6 +57,11 @@ client {
   bridge_network_subnet = "10.%d.%d.0/24"
   cni_path              = %q
 }`, bridge, 200+random[0]%50, random[1], filepath.Join(harness.Bin(t), "cni")))
+	t.Cleanup(func() {
+		if t.Failed() { // the agent leaves tasks and their networks running when it ends
+			a.CLI("job", "stop", "-purge", "together")
+		}
+	})
 	a.RunJob(strings.Replace(together, `      hostname = "together"`+"\n", "", 1))
 	al := a.WaitAllocs("together", 1, "running", time.Minute)[0]
 	in := func(task string, argv ...string) string {
