@@ -138,8 +138,14 @@ func (a *Agent) newServer() error {
 	sc.GC.NodeThreshold, sc.GC.JobInterval, sc.GC.JobThreshold = c.Server.NodeGCThreshold, c.Server.JobGCInterval, c.Server.JobGCThreshold
 	sc.GC.EvalThreshold, sc.GC.BatchEvalThreshold = c.Server.EvalGCThreshold, c.Server.BatchEvalGCThreshold
 	sc.GC.DeploymentThreshold = c.Server.DeploymentGCThreshold
-	if c.Advertise.RPC != "" {
-		sc.Advertise = c.AdvertiseRPC()
+	if sc.Advertise, err = advertised(rpcLn.Addr(), c.Advertise.RPC, c.AdvertiseRPC()); err != nil {
+		rpcLn.Close()
+		return fmt.Errorf("advertise.rpc: %w", err)
+	}
+	sc.BootstrapExpect = c.Expect()
+	if sc.Gossip, err = gossip(c); err != nil {
+		rpcLn.Close()
+		return err
 	}
 	if a.server, err = server.New(sc); err != nil {
 		rpcLn.Close()
@@ -152,20 +158,15 @@ func (a *Agent) newServer() error {
 func (a *Agent) Run(ctx context.Context, ready func()) error {
 	defer a.close()
 	a.started = time.Now()
-	if a.server == nil {
-		return errors.New("an agent that is only a client is not supported by this release: enable the server block as well")
+	if a.server != nil {
+		if err := a.server.Start(); err != nil {
+			return fmt.Errorf("start the server: %w", err)
+		}
+		defer a.stopServer()
+		if err := a.firstLeader(ctx); err != nil {
+			return err
+		}
 	}
-	if err := a.server.Start(); err != nil {
-		return fmt.Errorf("start the server: %w", err)
-	}
-	defer a.stopServer()
-	wait, cancel := context.WithTimeout(ctx, 30*time.Second)
-	err := a.server.WaitLeader(wait)
-	cancel()
-	if err != nil {
-		return fmt.Errorf("wait for a leader: %w", err)
-	}
-
 	a.api = api.New(api.Config{Server: a.server, Agent: a, Logger: a.logger, EnableDebug: a.config.EnableDebug || a.config.DevMode, Headers: a.config.ResponseHeaders})
 	serving, stopServing := context.WithCancel(context.Background())
 	served := make(chan error, 1)
@@ -174,6 +175,19 @@ func (a *Agent) Run(ctx context.Context, ready func()) error {
 		stopServing()
 		<-served
 	}()
+	if a.server != nil {
+		forwarded := make(chan struct{})
+		go func() {
+			defer close(forwarded)
+			if err := a.api.ServeForwarded(serving, a.server.HTTP()); err != nil && serving.Err() == nil && !errors.Is(err, net.ErrClosed) {
+				a.logger.Error("requests of other agents are no longer answered", "error", err)
+			}
+		}()
+		defer func() {
+			stopServing()
+			<-forwarded
+		}()
+	}
 
 	failed := make(chan error, 1)
 	if a.config.Client.Enabled {
@@ -194,13 +208,14 @@ func (a *Agent) Run(ctx context.Context, ready func()) error {
 			<-nodeDone
 		}()
 	}
-	a.logger.Info("agent is ready", "http", a.httpLn.Addr(), "rpc", a.server.RPCAddr(), "data_dir", a.dirs.data, "plugin_dir", a.dirs.plugins)
+	a.logger.Info("agent is ready", "http", a.httpLn.Addr(), "servers", a.Servers(), "data_dir", a.dirs.data, "plugin_dir", a.dirs.plugins)
 	if ready != nil {
 		ready()
 	}
 	select {
 	case <-ctx.Done():
 		a.logger.Info("stopping")
+		a.leave(ctx)
 		return nil
 	case err := <-failed:
 		return err
@@ -271,7 +286,7 @@ func (a *Agent) startNode(ctx context.Context) error {
 		Name: c.Name, Datacenter: c.Datacenter, Region: c.Region, Class: c.Client.NodeClass, Pool: c.Client.NodePool,
 		Meta: c.Client.Meta, Version: a.version, Identity: who, Dev: c.DevMode, StateDir: a.dirs.state, AllocDir: a.dirs.alloc,
 		RunDir: a.dirs.run, PluginLogDir: filepath.Join(a.dirs.data, "plugin-logs"),
-		Servers: a.Servers(), HTTPAddr: c.AdvertiseHTTP(), NetworkInterface: c.Client.NetworkInterface,
+		Servers: a.nodeServers(), HTTPAddr: c.AdvertiseHTTP(), NetworkInterface: c.Client.NetworkInterface,
 		CPUTotalCompute: int64(c.Client.CPUTotalCompute), MemoryTotalMB: int64(c.Client.MemoryTotalMB), DiskTotalMB: int64(c.Client.DiskTotalMB),
 		Reserved: reserved, ReservableCores: reservable,
 		MinDynamicPort: c.Client.MinDynamicPort, MaxDynamicPort: c.Client.MaxDynamicPort,

@@ -149,7 +149,7 @@ func run(ctx context.Context, f *flags, rest []string, version string, stdout, s
 	if err != nil {
 		return err
 	}
-	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
+	ctx, stop := untilSignal(ctx)
 	defer stop()
 	hup := make(chan os.Signal, 1)
 	notifyReload(hup)
@@ -164,6 +164,24 @@ func run(ctx context.Context, f *flags, rest []string, version string, stdout, s
 		}
 	}()
 	return a.Run(ctx, func() { a.banner(stdout) })
+}
+
+// untilSignal returns a context that an interrupt or SIGTERM ends, with the signal as its cause.
+func untilSignal(ctx context.Context) (context.Context, func()) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	go func() {
+		select {
+		case s := <-signals:
+			cancel(ended{s})
+		case <-ctx.Done():
+		}
+	}()
+	return ctx, func() {
+		signal.Stop(signals)
+		cancel(nil)
+	}
 }
 
 // validate checks a configuration; -dev needs no data directory.

@@ -27,9 +27,9 @@ var _ api.Agent = (*Agent)(nil)
 // Self is what /v1/agent/self answers.
 func (a *Agent) Self() map[string]any {
 	c := a.config
-	stats := a.server.Stats()
-	if stats == nil {
-		stats = map[string]map[string]string{}
+	stats := map[string]map[string]string{}
+	if a.server != nil {
+		stats = a.server.Stats()
 	}
 	stats["runtime"] = map[string]string{
 		"arch": runtime.GOARCH, "version": runtime.Version(), "goroutines": strconv.Itoa(runtime.NumGoroutine()),
@@ -56,11 +56,18 @@ func (a *Agent) Self() map[string]any {
 	}
 }
 
+// nodeReady tells whether the node can be given work, as far as this agent knows.
+func (a *Agent) nodeReady() bool {
+	if a.server == nil {
+		return a.node.Connected()
+	}
+	n := a.server.State().Snapshot().Node(a.node.ID())
+	return n != nil && n.Status == model.NodeStatusReady
+}
+
 func (a *Agent) member() any {
-	for _, m := range a.server.Members() {
-		if m.Name == a.config.Name+"."+a.config.Region || m.Name == a.config.Name {
-			return m
-		}
+	if a.server != nil {
+		return a.server.Self()
 	}
 	return map[string]any{"Name": a.config.Name, "Tags": map[string]string{"build": a.Version()}}
 }
@@ -81,15 +88,6 @@ func (a *Agent) NodeID() string {
 	return a.node.ID()
 }
 
-// Servers are the addresses the node part dials: its own server's, then the configured ones.
-func (a *Agent) Servers() []string {
-	var out []string
-	if a.server != nil {
-		out = append(out, a.server.RPCAddr().String())
-	}
-	return append(out, a.config.Client.Servers...)
-}
-
 // Health says how the parts are.
 func (a *Agent) Health() (srv, client *api.PartHealth) {
 	if a.server != nil {
@@ -102,7 +100,7 @@ func (a *Agent) Health() (srv, client *api.PartHealth) {
 		client = &api.PartHealth{Message: "starting: plugins are being asked what they offer"}
 		if a.node != nil {
 			client = &api.PartHealth{OK: true, Message: "ok"}
-			if n := a.server.State().Snapshot().Node(a.node.ID()); n == nil || n.Status != model.NodeStatusReady {
+			if !a.nodeReady() {
 				client = &api.PartHealth{Message: "no known servers"}
 			}
 		}

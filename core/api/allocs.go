@@ -101,7 +101,7 @@ func (a *API) allocServices(rq *request) (any, error) {
 
 // allocChecks asks the node, which runs the checks and acts on them.
 func (a *API) allocChecks(rq *request) (any, error) {
-	node, err := a.nodeOf(rq.arg("id"))
+	node, err := a.nodeOf(rq.Context(), rq.arg("id"))
 	if err != nil {
 		return nil, err
 	}

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"runtime/debug"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
@@ -46,7 +47,7 @@ type PartHealth struct {
 
 // Config is what New needs.
 type Config struct {
-	Server      *server.Server
+	Server      *server.Server // nil: this agent only runs a node, and passes on what is not about itself
 	Agent       Agent
 	Logger      hclog.Logger
 	EnableDebug bool
@@ -59,11 +60,14 @@ type API struct {
 	srv   *server.Server
 	table *table
 	log   hclog.Logger
+
+	servers *http.Transport // to the API of servers
+	turn    atomic.Int64    // which of them is next
 }
 
 // New returns the handler of the HTTP API.
 func New(c Config) *API {
-	a := &API{Config: c, srv: c.Server, log: c.Logger.Named("http")}
+	a := &API{Config: c, srv: c.Server, log: c.Logger.Named("http"), servers: newServers()}
 	a.table = newTable(a.routes())
 	return a
 }
@@ -81,6 +85,15 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 		a.log.Debug("request", "method", r.Method, "path", r.URL.Path, "duration", time.Since(start))
 	}()
+	if fromForeignPage(r) {
+		http.Error(w, "refused: a web page of another origin may not change anything here", http.StatusForbidden)
+		return
+	}
+	if a.srv == nil && !aboutSelf(r.URL.Path) {
+		a.withNode(r)
+		a.forward(w, r, a.anyServer())
+		return
+	}
 	for k, v := range a.Headers {
 		w.Header().Set(k, v)
 	}
@@ -97,10 +110,6 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusNotFound)
 		return
 	}
-	if fromForeignPage(r) {
-		http.Error(w, "refused: a web page of another origin may not change anything here", http.StatusForbidden)
-		return
-	}
 	cors(w, r)
 	rq, err := parseRequest(w, r, params)
 	if err != nil {
@@ -113,7 +122,23 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
+	if a.srv != nil {
+		addr, err := a.elsewhere(rq)
+		if err != nil {
+			a.headers(rq)
+			rq.fail(err)
+			return
+		}
+		if addr != "" {
+			a.forward(w, r, a.leaderOf)
+			return
+		}
+		keepBody(r)
+	}
 	v, err := route.handler(rq)
+	if err != nil && a.forwardForNode(w, rewound(r), err) {
+		return
+	}
 	if errors.Is(err, context.Canceled) && r.Context().Err() != nil {
 		return // the caller went away
 	}
@@ -133,7 +158,10 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 func (a *API) headers(rq *request) {
-	rq.setMeta(a.srv.Leader() != "", 0)
+	if a.srv == nil {
+		return
+	}
+	rq.setMeta(a.srv.Leader() != "", max(0, a.srv.Contact().Milliseconds()))
 }
 
 // cors lets web pages of other origins read what the node serves of allocations.
@@ -168,6 +196,11 @@ func (rq *request) shows(index uint64) { rq.meta.index = index }
 
 // wrote notes the index of a write.
 func (rq *request) wrote(index uint64) { rq.meta.index = index }
+
+// ServeForwarded answers what other agents pass on, on connections that are already known to carry HTTP.
+func (a *API) ServeForwarded(ctx context.Context, ln net.Listener) error {
+	return a.Serve(context.WithValue(ctx, forwardedKey{}, true), ln)
+}
 
 // Serve answers on ln until ctx ends, then lets running requests finish for a moment.
 func (a *API) Serve(ctx context.Context, ln net.Listener) error {

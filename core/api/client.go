@@ -1,6 +1,8 @@
 package api
 
 import (
+	"context"
+
 	"google.golang.org/grpc"
 
 	"github.com/droverhq/drover/core/rpc"
@@ -10,12 +12,12 @@ import (
 type clientConn = grpc.ClientConnInterface
 
 // nodeOf returns the connection to the node that runs an allocation.
-func (a *API) nodeOf(allocID string) (clientConn, error) {
+func (a *API) nodeOf(ctx context.Context, allocID string) (clientConn, error) {
 	al := a.srv.State().Snapshot().Alloc(allocID)
 	if al == nil {
 		return nil, rpc.Errorf(rpc.ErrNotFound, "Unknown allocation %q", allocID)
 	}
-	return a.srv.NodeConn(al.NodeID)
+	return a.srv.NodeConn(ctx, al.NodeID)
 }
 
 // namedNode returns the connection to the node that a request names, or to the agent's own.
@@ -32,7 +34,7 @@ func (a *API) namedNode(rq *request, id string) (clientConn, error) {
 	if a.srv.State().Snapshot().Node(id) == nil {
 		return nil, rpc.Errorf(rpc.ErrNotFound, "Unknown node %q", id)
 	}
-	return a.srv.NodeConn(id)
+	return a.srv.NodeConn(rq.Context(), id)
 }
 
 func (a *API) clientStats(rq *request) (any, error) {
@@ -79,7 +81,7 @@ func (a *API) clientSetMeta(rq *request) (any, error) {
 }
 
 func (a *API) clientAllocStats(rq *request) (any, error) {
-	node, err := a.nodeOf(rq.arg("id"))
+	node, err := a.nodeOf(rq.Context(), rq.arg("id"))
 	if err != nil {
 		return nil, err
 	}
@@ -97,7 +99,7 @@ func (a *API) clientAllocRestart(rq *request) (any, error) {
 	if body.AllTasks && body.TaskName != "" {
 		return nil, rpc.Errorf(rpc.ErrInvalid, "TaskName and AllTasks exclude each other")
 	}
-	node, err := a.nodeOf(rq.arg("id"))
+	node, err := a.nodeOf(rq.Context(), rq.arg("id"))
 	if err != nil {
 		return nil, err
 	}
@@ -115,7 +117,7 @@ func (a *API) clientAllocSignal(rq *request) (any, error) {
 	if err := rq.body(&body, false); err != nil {
 		return nil, err
 	}
-	node, err := a.nodeOf(rq.arg("id"))
+	node, err := a.nodeOf(rq.Context(), rq.arg("id"))
 	if err != nil {
 		return nil, err
 	}
@@ -126,7 +128,7 @@ func (a *API) clientAllocSignal(rq *request) (any, error) {
 }
 
 func (a *API) clientAllocGC(rq *request) (any, error) {
-	node, err := a.nodeOf(rq.arg("id"))
+	node, err := a.nodeOf(rq.Context(), rq.arg("id"))
 	if err != nil {
 		return nil, err
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/gorilla/websocket"
 
 	"github.com/droverhq/drover/core/rpc"
+	"github.com/droverhq/drover/core/server"
 )
 
 // Messages of an exec session on its websocket.
@@ -60,6 +61,9 @@ func (a *API) clientAllocExec(rq *request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	if _, err := a.nodeOf(rq.Context(), setup.AllocID); errors.As(err, new(*server.NodeElsewhere)) {
+		return nil, err // before anything is answered: that server will
+	}
 	up := websocket.Upgrader{ReadBufferSize: 4096, WriteBufferSize: 4096, CheckOrigin: sameOrigin,
 		Error: func(w http.ResponseWriter, _ *http.Request, status int, reason error) {
 			http.Error(w, reason.Error(), status)
@@ -78,7 +82,7 @@ func (a *API) clientAllocExec(rq *request) (any, error) {
 	}
 	ctx, cancel := context.WithCancel(rq.Context())
 	defer cancel()
-	node, err := a.nodeOf(setup.AllocID)
+	node, err := a.nodeOf(rq.Context(), setup.AllocID)
 	if err == nil {
 		err = relay(ctx, cancel, ws, node, setup)
 	}

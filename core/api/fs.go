@@ -24,7 +24,7 @@ type frame struct {
 const heartbeat = time.Second
 
 func (a *API) fsList(rq *request) (any, error) {
-	node, err := a.nodeOf(rq.arg("id"))
+	node, err := a.nodeOf(rq.Context(), rq.arg("id"))
 	if err != nil {
 		return nil, err
 	}
@@ -44,7 +44,7 @@ func (a *API) fsStat(rq *request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	node, err := a.nodeOf(rq.arg("id"))
+	node, err := a.nodeOf(rq.Context(), rq.arg("id"))
 	if err != nil {
 		return nil, err
 	}
@@ -86,7 +86,7 @@ func (a *API) fsReadAt(rq *request) (any, error) {
 }
 
 func (a *API) plainFile(rq *request, q *rpc.FSReadRequest) (any, error) {
-	node, err := a.nodeOf(q.AllocID)
+	node, err := a.nodeOf(rq.Context(), q.AllocID)
 	if err != nil {
 		return nil, err
 	}
@@ -151,7 +151,7 @@ func (a *API) fsStream(rq *request) (any, error) {
 	if q.Follow, err = rq.flag("follow", true); err != nil {
 		return nil, err
 	}
-	node, err := a.nodeOf(q.AllocID)
+	node, err := a.nodeOf(rq.Context(), q.AllocID)
 	if err != nil {
 		return nil, err
 	}
@@ -202,7 +202,7 @@ func (a *API) fsLogs(rq *request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	node, err := a.nodeOf(q.AllocID)
+	node, err := a.nodeOf(rq.Context(), q.AllocID)
 	if err != nil {
 		return nil, err
 	}

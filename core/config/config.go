@@ -5,6 +5,10 @@ package config
 
 import (
 	"fmt"
+	"net"
+	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/droverhq/drover/core/pluginhost/trust"
@@ -21,6 +25,9 @@ type Config struct {
 	LogLevel   string `cfg:"log_level"`
 	LogJSON    bool   `cfg:"log_json"`
 	LogFile    string `cfg:"log_file"`
+
+	LeaveOnInterrupt bool `cfg:"leave_on_interrupt"` // a server leaves its group for good
+	LeaveOnTerminate bool `cfg:"leave_on_terminate"`
 
 	EnableDebug     bool              `cfg:"enable_debug"`
 	ResponseHeaders map[string]string `cfg:"http_api_response_headers"`
@@ -52,13 +59,45 @@ type Ports struct {
 type Addresses struct {
 	HTTP string `cfg:"http"`
 	RPC  string `cfg:"rpc"`
+	Serf string `cfg:"serf"`
+}
+
+// Join is whom to find the servers through.
+type Join struct {
+	RetryJoin     []string      `cfg:"retry_join"` // host:port; asked until one answers
+	StartJoin     []string      `cfg:"start_join"` // the same
+	RetryInterval time.Duration `cfg:"retry_interval"`
+	RetryMax      int           `cfg:"retry_max"` // 0: for ever
+}
+
+// Addrs are all addresses, with the port where none is given.
+func (j *Join) Addrs(port int) []string {
+	return withPort(slices.Concat(j.RetryJoin, j.StartJoin), port)
+}
+
+func withPort(addrs []string, port int) []string {
+	out := make([]string, 0, len(addrs))
+	for _, a := range addrs {
+		if _, _, err := net.SplitHostPort(a); err != nil {
+			a = net.JoinHostPort(strings.Trim(a, "[]"), strconv.Itoa(port))
+		}
+		out = append(out, a)
+	}
+	return out
 }
 
 // Server configures the server part of an agent.
 type Server struct {
 	Enabled         bool `cfg:"enabled"`
-	BootstrapExpect int  `cfg:"bootstrap_expect"`
-	NumSchedulers   int  `cfg:"num_schedulers"` // default: CPUs
+	BootstrapExpect int  `cfg:"bootstrap_expect"` // 0: 1, or with server_join whatever group exists
+
+	Encrypt          string   `cfg:"encrypt"` // gossip key, base64
+	ServerJoin       Join     `cfg:"server_join"`
+	RetryJoin        []string `cfg:"retry_join"` // older form of server_join
+	RejoinAfterLeave bool     `cfg:"rejoin_after_leave"`
+	NonVotingServer  bool     `cfg:"non_voting_server"`
+
+	NumSchedulers int `cfg:"num_schedulers"` // default: CPUs
 
 	EnabledSchedulers []string `cfg:"enabled_schedulers"`
 
@@ -87,6 +126,7 @@ type Server struct {
 type Client struct {
 	Enabled   bool              `cfg:"enabled"`
 	Servers   []string          `cfg:"servers"`
+	Join      Join              `cfg:"server_join"` // the same
 	NodeClass string            `cfg:"node_class"`
 	NodePool  string            `cfg:"node_pool"`
 	Meta      map[string]string `cfg:"meta"`
@@ -179,7 +219,7 @@ func Default() *Config {
 		LogLevel:   "INFO",
 		Ports:      Ports{HTTP: 4646, RPC: 4647, Serf: 4648},
 		Server: Server{
-			BootstrapExpect: 1,
+			ServerJoin:      Join{RetryInterval: 30 * time.Second},
 			NodeGCThreshold: 24 * time.Hour, JobGCInterval: 5 * time.Minute, JobGCThreshold: 4 * time.Hour,
 			EvalGCThreshold: time.Hour, BatchEvalGCThreshold: 24 * time.Hour, DeploymentGCThreshold: time.Hour,
 			HeartbeatGrace: 10 * time.Second, MinHeartbeatTTL: 10 * time.Second, MaxHeartbeatsPerSecond: 50,
@@ -212,6 +252,38 @@ func (c *Config) HTTPAddr() string { return hostPort(c.Addresses.HTTP, c.BindAdd
 
 // RPCAddr is where servers listen for nodes and other servers.
 func (c *Config) RPCAddr() string { return hostPort(c.Addresses.RPC, c.BindAddr, c.Ports.RPC) }
+
+// SerfAddr is where servers gossip.
+func (c *Config) SerfAddr() string { return hostPort(c.Addresses.Serf, c.BindAddr, c.Ports.Serf) }
+
+// AdvertiseSerf is the address other servers reach the gossip at, "" if it is the one listened on.
+func (c *Config) AdvertiseSerf() string {
+	if c.Advertise.Serf == "" {
+		return ""
+	}
+	return hostPort(c.Advertise.Serf, "", c.Ports.Serf)
+}
+
+// ServerAddrs are the servers that a node is told to connect to.
+func (c *Config) ServerAddrs() []string {
+	return append(withPort(c.Client.Servers, defaultRPC), c.Client.Join.Addrs(defaultRPC)...)
+}
+
+// defaultRPC is the port servers listen on unless told otherwise.
+const defaultRPC = 4647
+
+// Expect is how many servers found a group with this one.
+func (c *Config) Expect() int {
+	if c.Server.BootstrapExpect == 0 && len(c.JoinAddrs()) == 0 {
+		return 1
+	}
+	return c.Server.BootstrapExpect
+}
+
+// JoinAddrs are the gossip addresses of other servers.
+func (c *Config) JoinAddrs() []string {
+	return append(c.Server.ServerJoin.Addrs(c.Ports.Serf), withPort(c.Server.RetryJoin, c.Ports.Serf)...)
+}
 
 // AdvertiseHTTP is the address others reach the HTTP API at.
 func (c *Config) AdvertiseHTTP() string {

@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/droverhq/drover/core/membership"
 	"github.com/droverhq/drover/core/pluginhost/trust"
 )
 
@@ -41,7 +42,8 @@ func (c *Config) Validate() error {
 		}
 		ports[p.port] = p.name
 	}
-	for name, a := range map[string]string{"bind_addr": c.BindAddr, "addresses.http": c.Addresses.HTTP, "addresses.rpc": c.Addresses.RPC} {
+	for name, a := range map[string]string{"bind_addr": c.BindAddr, "addresses.http": c.Addresses.HTTP, "addresses.rpc": c.Addresses.RPC,
+		"addresses.serf": c.Addresses.Serf} {
 		if a != "" && net.ParseIP(a) == nil && a != "localhost" {
 			bad("%s must be an IP address, got %q", name, a)
 		}
@@ -51,7 +53,7 @@ func (c *Config) Validate() error {
 	default:
 		bad("log_level must be TRACE, DEBUG, INFO, WARN or ERROR, got %q", c.LogLevel)
 	}
-	if c.Client.Enabled && !c.Server.Enabled && len(c.Client.Servers) == 0 {
+	if c.Client.Enabled && !c.Server.Enabled && len(c.ServerAddrs()) == 0 {
 		bad("client.servers must name at least one server (host:port) when this agent is not a server itself")
 	}
 	for name, text := range map[string]string{"client.reserved.cores": c.Client.Reserved.Cores, "client.reservable_cores": c.Client.ReservableCores} {
@@ -62,8 +64,16 @@ func (c *Config) Validate() error {
 	if c.Client.MinDynamicPort > c.Client.MaxDynamicPort || c.Client.MinDynamicPort < 1 || c.Client.MaxDynamicPort > 65535 {
 		bad("client dynamic ports %d-%d are not a range within 1-65535", c.Client.MinDynamicPort, c.Client.MaxDynamicPort)
 	}
-	if c.Server.BootstrapExpect > 1 {
-		bad("server.bootstrap_expect = %d: this release runs a single server", c.Server.BootstrapExpect)
+	if n := c.Server.BootstrapExpect; n < 0 || n > maxServers {
+		bad("server.bootstrap_expect must be between 0 and %d, got %d", maxServers, n)
+	}
+	if c.Server.BootstrapExpect > 1 && c.DevMode {
+		bad("server.bootstrap_expect = %d: -dev is always a single server", c.Server.BootstrapExpect)
+	}
+	if c.Server.Encrypt != "" {
+		if _, err := membership.DecodeKey(c.Server.Encrypt); err != nil {
+			bad("server.encrypt: %v", err)
+		}
 	}
 	if c.Server.JobMaxPriority < 100 || c.Server.JobMaxPriority > 32766 {
 		bad("server.job_max_priority must be between 100 and 32766, got %d", c.Server.JobMaxPriority)
@@ -81,6 +91,9 @@ func (c *Config) Validate() error {
 	}
 	return errors.Join(append(errs, c.checkTrust()...)...)
 }
+
+// maxServers is the most that found a group together; more voters only make every write slower.
+const maxServers = 9
 
 // checkTrust checks what is asked of plugin binaries; key files are read.
 func (c *Config) checkTrust() (errs []error) {

@@ -127,6 +127,14 @@ func (e *SchedulerConfig) apply(tx *state.Txn) (any, error) {
 	return true, nil
 }
 
+func (e *AutopilotConfig) apply(tx *state.Txn) (any, error) {
+	if e.CAS != nil && tx.AutopilotConfig().ModifyIndex != *e.CAS {
+		return false, nil
+	}
+	tx.SetAutopilotConfig(e.Config)
+	return true, nil
+}
+
 func (e *Namespaces) apply(tx *state.Txn) (any, error) {
 	for _, ns := range e.Upsert {
 		tx.UpsertNamespace(ns)

@@ -28,6 +28,7 @@ const (
 	typeDeleteServices
 	typeReconcileSummaries
 	typeSkipLaunch
+	typeAutopilotConfig
 )
 
 // RegisterJob stores a version of a job and the evaluation that acts on it. Its result is a *Registered.
@@ -241,6 +242,14 @@ type ScaleJob struct {
 type SchedulerConfig struct {
 	Stamp
 	Config *model.SchedulerConfig
+	CAS    *uint64
+}
+
+// AutopilotConfig stores how the group of servers is tended. Its result is whether it did: with CAS only when the present
+// one is of that index.
+type AutopilotConfig struct {
+	Stamp
+	Config *model.AutopilotConfig
 	CAS    *uint64
 }
 

@@ -89,6 +89,8 @@ func empty(t Type, version byte) Entry {
 			return new(ReconcileSummaries)
 		case typeSkipLaunch:
 			return new(SkipLaunch)
+		case typeAutopilotConfig:
+			return new(AutopilotConfig)
 		}
 	}
 	return nil

@@ -94,6 +94,7 @@ func samples() []Entry {
 		&DeleteServices{IDs: []string{"r"}},
 		&ReconcileSummaries{},
 		&SkipLaunch{Namespace: "default", JobID: "cron", Launch: 7},
+		&AutopilotConfig{Config: model.DefaultAutopilotConfig(), CAS: &cas},
 	}
 }
 

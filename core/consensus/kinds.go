@@ -24,6 +24,7 @@ func (*NodePools) entryType() Type          { return typeNodePools }
 func (*DeleteServices) entryType() Type     { return typeDeleteServices }
 func (*ReconcileSummaries) entryType() Type { return typeReconcileSummaries }
 func (*SkipLaunch) entryType() Type         { return typeSkipLaunch }
+func (*AutopilotConfig) entryType() Type    { return typeAutopilotConfig }
 
 func (*RegisterJob) kind() string        { return "JobRegistered" }
 func (*DeregisterJob) kind() string      { return "JobDeregistered" }
@@ -49,3 +50,4 @@ func (*NodePools) kind() string          { return "NodePoolDeleted" }
 func (*DeleteServices) kind() string     { return "ServiceDeregistration" }
 func (*ReconcileSummaries) kind() string { return "" }
 func (*SkipLaunch) kind() string         { return "" }
+func (*AutopilotConfig) kind() string    { return "" }

@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strconv"
 	"sync"
 	"time"
 
@@ -29,7 +30,8 @@ type Config struct {
 	// Listener accepts raft connections of the other servers, Advertise is where those reach it.
 	Listener  net.Listener
 	Advertise net.Addr
-	// Bootstrap makes a new group with this server as its only member when Dir holds none yet.
+	// Bootstrap makes a new group with this server as its only member when Dir holds none yet. Without it the server
+	// waits for Found, or for a leader that adds it to a group.
 	Bootstrap bool
 	Store     *state.Store
 	Logger    hclog.Logger
@@ -51,6 +53,13 @@ func SingleTiming() Timing {
 	return Timing{Heartbeat: 100 * time.Millisecond, Lease: 100 * time.Millisecond, Snapshot: 8192, Trailing: 1024}
 }
 
+// GroupTiming is for several servers in one data center. A follower stands for election after 300 to 600 ms of silence.
+// Heartbeats wait for no disk, so a slow one does not cost leadership; only a machine that stands still for that long,
+// or a network that holds packets back for that long, does.
+func GroupTiming() Timing {
+	return Timing{Heartbeat: 300 * time.Millisecond, Lease: 300 * time.Millisecond, Snapshot: 8192, Trailing: 10240}
+}
+
 // Raft is this server's part in the group.
 type Raft struct {
 	raft   *raft.Raft
@@ -58,6 +67,7 @@ type Raft struct {
 	logger hclog.Logger
 	store  *state.Store
 	id     string
+	addr   raft.ServerAddress
 
 	closeStore func() error
 	lock       *DirLock
@@ -98,6 +108,7 @@ func Open(cfg Config) (_ *Raft, err error) {
 	trans := raft.NewNetworkTransportWithConfig(&raft.NetworkTransportConfig{
 		Stream: streams{cfg.Listener, cfg.Advertise}, MaxPool: 3, Timeout: 10 * time.Second, Logger: r.logger.Named("net"),
 	})
+	r.addr = trans.LocalAddr()
 	conf := raft.DefaultConfig()
 	conf.LocalID = raft.ServerID(cfg.ServerID)
 	conf.Logger = r.logger
@@ -228,6 +239,57 @@ func (r *Raft) IsLeader() bool { return r.raft.State() == raft.Leader }
 func (r *Raft) Leader() (addr, id string) {
 	a, i := r.raft.LeaderWithID()
 	return string(a), string(i)
+}
+
+// Raft is the library's own handle, for what only looks at the group or changes its members.
+func (r *Raft) Raft() *raft.Raft { return r.raft }
+
+// Member tells whether this server belongs to a group, even if it hears nothing of it at present.
+func (r *Raft) Member() bool {
+	servers, _, err := r.Servers()
+	return err == nil && len(servers) > 0
+}
+
+// Found makes a new group of these servers, this one among them. Only one of them may do so.
+func (r *Raft) Found(servers []raft.Server) error {
+	if err := r.raft.BootstrapCluster(raft.Configuration{Servers: servers}).Error(); err != nil {
+		return fmt.Errorf("found a raft group: %w", err)
+	}
+	return nil
+}
+
+// Self is this server as a member of a group.
+func (r *Raft) Self() raft.Server {
+	return raft.Server{ID: raft.ServerID(r.id), Address: r.addr}
+}
+
+// VerifyLeader makes sure, by asking a majority, that nobody else leads.
+func (r *Raft) VerifyLeader(ctx context.Context) error {
+	if err := wait(ctx, r.raft.VerifyLeader()); err != nil {
+		return r.explain("verify leadership", err)
+	}
+	return nil
+}
+
+// Contact is how long ago this server heard of the leader: 0 on the leader, negative if never.
+func (r *Raft) Contact() time.Duration {
+	if r.IsLeader() {
+		return 0
+	}
+	last := r.raft.LastContact()
+	if last.IsZero() {
+		return -1
+	}
+	return time.Since(last)
+}
+
+// LastTerm is that of the last entry in the log.
+func (r *Raft) LastTerm() uint64 {
+	term, err := strconv.ParseUint(r.raft.Stats()["last_log_term"], 10, 64)
+	if err != nil {
+		return 0
+	}
+	return term
 }
 
 // LastIndex is that of the last entry in the log.

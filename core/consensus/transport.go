@@ -1,6 +1,7 @@
 package consensus
 
 import (
+	"context"
 	"net"
 	"time"
 
@@ -18,15 +19,9 @@ type streams struct {
 var _ raft.StreamLayer = streams{}
 
 func (s streams) Dial(addr raft.ServerAddress, timeout time.Duration) (net.Conn, error) {
-	conn, err := net.DialTimeout("tcp", string(addr), timeout)
-	if err != nil {
-		return nil, err
-	}
-	if _, err := conn.Write([]byte{rpc.TagRaft}); err != nil {
-		conn.Close()
-		return nil, err
-	}
-	return conn, nil
+	ctx, cancel := context.WithTimeout(context.Background(), timeout)
+	defer cancel()
+	return rpc.Dial(ctx, string(addr), rpc.TagRaft)
 }
 
 func (s streams) Addr() net.Addr { return s.advertise }

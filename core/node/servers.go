@@ -27,7 +27,8 @@ const (
 // servers is what the node knows of them, and its connection to one.
 type servers struct {
 	mu       sync.Mutex
-	addrs    []string
+	fixed    []string // by configuration
+	addrs    []string // those and what the servers said last
 	next     int
 	conn     grpc.ClientConnInterface // nil while there is none
 	ready    chan struct{}            // closed while there is one
@@ -44,13 +45,17 @@ func newServers(addrs []string) *servers {
 func (s *servers) set(addrs []string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.addrs = slices.Clone(addrs)
+	s.fixed, s.addrs = slices.Clone(addrs), slices.Clone(addrs)
 }
 
-// learn adds servers that a server named; the configured ones stay.
+// learn takes the servers that a server named in place of those named before; the configured ones stay.
 func (s *servers) learn(addrs []string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if len(addrs) == 0 {
+		return
+	}
+	s.addrs = slices.Clone(s.fixed)
 	for _, a := range addrs {
 		if a != "" && !slices.Contains(s.addrs, a) {
 			s.addrs = append(s.addrs, a)
@@ -111,6 +116,19 @@ func (s *servers) heard() time.Time {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.lastBeat
+}
+
+// Servers are the addresses of all servers that the node knows.
+func (n *Node) Servers() []string {
+	known, _, _ := n.place.figures()
+	return known
+}
+
+// Connected tells whether the node has a session with a server.
+func (n *Node) Connected() bool {
+	n.place.mu.Lock()
+	defer n.place.mu.Unlock()
+	return n.place.conn != nil
 }
 
 func (s *servers) figures() (known []string, last string, ttl time.Duration) {

@@ -16,6 +16,7 @@ const (
 	tagHTTP2 = 'P' // "PRI * HTTP/2.0": plain gRPC
 	TagNode  = 0x01
 	TagRaft  = 0x02
+	TagHTTP  = 0x03
 )
 
 // handshakeTimeout is how long a new connection may take to say what it is.
@@ -29,6 +30,7 @@ type Mux struct {
 	grpc  *queue
 	nodes *queue
 	raft  *queue
+	http  *queue
 
 	mu     sync.Mutex
 	wg     sync.WaitGroup
@@ -40,6 +42,7 @@ func NewMux(ln net.Listener, logger hclog.Logger) *Mux {
 	return &Mux{
 		ln: ln, logger: logger.Named("rpc"), closed: make(chan struct{}),
 		grpc: newQueue(ln.Addr()), nodes: newQueue(ln.Addr()), raft: newQueue(ln.Addr()),
+		http: newQueue(ln.Addr()),
 	}
 }
 
@@ -51,6 +54,9 @@ func (m *Mux) Nodes() net.Listener { return m.nodes }
 
 // Raft accepts raft connections, the tag byte already read.
 func (m *Mux) Raft() net.Listener { return m.raft }
+
+// HTTP accepts connections on which other agents pass requests of the HTTP API on, the tag byte already read.
+func (m *Mux) HTTP() net.Listener { return m.http }
 
 // Addr is the address listened on.
 func (m *Mux) Addr() net.Addr { return m.ln.Addr() }
@@ -79,7 +85,7 @@ func (m *Mux) Serve() error {
 	}
 }
 
-// Close stops accepting and closes the three listeners.
+// Close stops accepting and closes the listeners.
 func (m *Mux) Close() error {
 	m.mu.Lock()
 	select {
@@ -94,6 +100,7 @@ func (m *Mux) Close() error {
 	m.grpc.Close()
 	m.nodes.Close()
 	m.raft.Close()
+	m.http.Close()
 	m.wg.Wait()
 	return err
 }
@@ -115,6 +122,8 @@ func (m *Mux) route(conn net.Conn) {
 		to = m.nodes
 	case TagRaft:
 		to = m.raft
+	case TagHTTP:
+		to = m.http
 	default:
 		m.logger.Warn("connection refused: unknown first byte", "from", conn.RemoteAddr(), "byte", first[0])
 		conn.Close()

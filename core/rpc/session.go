@@ -31,14 +31,9 @@ func sessionConfig() *yamux.Config {
 
 // DialSession connects a node to the server at addr and serves local to it.
 func DialSession(ctx context.Context, addr string, local *grpc.Server) (*Session, error) {
-	var d net.Dialer
-	conn, err := d.DialContext(ctx, "tcp", addr)
+	conn, err := Dial(ctx, addr, TagNode)
 	if err != nil {
-		return nil, fmt.Errorf("connect to server %s: %w", addr, err)
-	}
-	if _, err := conn.Write([]byte{TagNode}); err != nil {
-		conn.Close()
-		return nil, fmt.Errorf("open session with server %s: %w", addr, err)
+		return nil, err
 	}
 	mux, err := yamux.Client(conn, sessionConfig())
 	if err != nil {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/hashicorp/go-hclog"
 
+	"github.com/droverhq/drover/core/consensus"
 	"github.com/droverhq/drover/core/model"
 )
 
@@ -31,7 +32,12 @@ type Config struct {
 
 	NumSchedulers     int      // 0: one for each CPU
 	EnabledSchedulers []string // none: all
-	BootstrapExpect   int
+
+	// BootstrapExpect is how many servers found the group together. 1 is a server that founds one alone, 0 one that waits
+	// until an existing group takes it in.
+	BootstrapExpect int
+	// Gossip is how servers find each other; nil is a server that stays alone.
+	Gossip *Gossip
 
 	HasConsul        bool
 	Limits           Limits
@@ -39,6 +45,22 @@ type Config struct {
 	GC               GC
 	EventBufferSize  int
 	DefaultScheduler *model.SchedulerConfig // in force until an operator changes it
+}
+
+// Gossip is where and with whom a server gossips.
+type Gossip struct {
+	Bind      string // host:port, TCP and UDP
+	Advertise string // "" is the address bound
+	Key       string // encrypts it; "" is plain text
+	NonVoter  bool
+
+	// Join are addresses of other servers, asked again every RetryInterval until one answers, at most RetryMax times (0:
+	// for ever).
+	Join          []string
+	RetryInterval time.Duration
+	RetryMax      int
+
+	RejoinAfterLeave bool
 }
 
 // Limits bound what is accepted.
@@ -126,11 +148,22 @@ func (c *Config) complete() error {
 	if c.GC == (GC{}) {
 		c.GC = d.GC
 	}
-	if c.BootstrapExpect > 1 {
-		return fmt.Errorf("bootstrap_expect is %d: this release runs a single server, set it to 1", c.BootstrapExpect)
+	if c.BootstrapExpect < 0 {
+		return fmt.Errorf("bootstrap_expect is %d: it must not be negative", c.BootstrapExpect)
+	}
+	if c.BootstrapExpect != 1 && c.Gossip == nil {
+		return fmt.Errorf("bootstrap_expect is %d, but this server does not gossip: it would never find the others", c.BootstrapExpect)
 	}
 	if len(c.EnabledSchedulers) == 0 {
 		c.EnabledSchedulers = []string{model.JobTypeService, model.JobTypeBatch, model.JobTypeSystem, model.JobTypeSysBatch}
 	}
 	return nil
+}
+
+// timing: a server that is alone for good need not wait for others.
+func (c *Config) timing() consensus.Timing {
+	if c.Gossip == nil {
+		return consensus.SingleTiming()
+	}
+	return consensus.GroupTiming()
 }

@@ -22,6 +22,7 @@ func (s *Server) watchLeadership() {
 			if leads {
 				s.lead()
 			}
+			s.role.turn()
 		case <-s.nudges.relead.ch:
 			s.stopLeading()
 			if s.raft.IsLeader() {
@@ -63,6 +64,9 @@ func (s *Server) lead() {
 	}
 	close(s.ready)
 	s.leadMu.Unlock()
+	if s.autopilot != nil {
+		s.autopilot.Start(ctx)
+	}
 	s.logger.Info("this server leads", "id", s.id, "address", s.addr.String())
 }
 
@@ -77,6 +81,9 @@ func (s *Server) stopLeading() {
 	s.leading = nil
 	s.ready = make(chan struct{})
 	s.leadMu.Unlock()
+	if s.autopilot != nil {
+		<-s.autopilot.Stop()
+	}
 
 	s.broker.Disable()
 	s.plans.enable(false)

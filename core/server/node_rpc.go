@@ -18,17 +18,30 @@ func (s *Server) register(r *rpc.Registry) {
 	rpc.NodeHeartbeat.Handle(r, s.nodeHeartbeat)
 	rpc.NodeAllocs.Handle(r, s.nodeAllocs)
 	rpc.NodeUpdate.Handle(r, s.nodeUpdate)
+	s.serveServers(r)
 }
 
 func sameSecret(a, b string) bool { return subtle.ConstantTimeCompare([]byte(a), []byte(b)) == 1 }
 
+// nodeRegister has the leader register a node that is connected to any server.
 func (s *Server) nodeRegister(ctx context.Context, q *rpc.NodeRegisterRequest) (*rpc.NodeRegisterResponse, error) {
 	if err := checkNode(q.Node); err != nil {
 		return nil, err
 	}
-	if !s.raft.IsLeader() {
-		return nil, errNoLeader()
+	r, err := ask(ctx, s, rpc.NodeRegister, q, s.registerNode)
+	if err != nil {
+		return nil, err
 	}
+	// What the node asks next may be answered from this server's state.
+	if err := s.state.WaitIndex(ctx, r.Index); err != nil {
+		return nil, err
+	}
+	s.sessions.name(q.Node.ID, rpc.SessionOf(ctx))
+	return r, nil
+}
+
+// registerNode runs on the leader.
+func (s *Server) registerNode(ctx context.Context, q *rpc.NodeRegisterRequest) (*rpc.NodeRegisterResponse, error) {
 	n := *q.Node
 	if n.Status == "" {
 		n.Status = model.NodeStatusInit
@@ -52,7 +65,6 @@ func (s *Server) nodeRegister(ctx context.Context, q *rpc.NodeRegisterRequest) (
 	if err != nil {
 		return nil, err
 	}
-	s.sessions.name(n.ID, rpc.SessionOf(ctx))
 	return &rpc.NodeRegisterResponse{HeartbeatTTL: ttl, Index: index, Servers: s.Peers()}, nil
 }
 
@@ -94,9 +106,11 @@ func (s *Server) nodeHeartbeat(ctx context.Context, q *rpc.NodeHeartbeatRequest)
 	if err := s.authenticate(ctx, q.NodeAuth); err != nil {
 		return nil, err
 	}
-	if !s.raft.IsLeader() {
-		return nil, errNoLeader()
-	}
+	return ask(ctx, s, rpc.NodeHeartbeat, q, s.noteHeartbeat)
+}
+
+// noteHeartbeat runs on the leader.
+func (s *Server) noteHeartbeat(ctx context.Context, q *rpc.NodeHeartbeatRequest) (*rpc.NodeHeartbeatResponse, error) {
 	snap := s.state.Snapshot()
 	n := snap.Node(q.NodeID)
 	if n == nil {

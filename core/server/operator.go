@@ -7,9 +7,11 @@ import (
 	"net"
 	"os"
 	"regexp"
+	"slices"
 	"strconv"
 
 	"github.com/droverhq/drover/core/consensus"
+	"github.com/droverhq/drover/core/membership"
 	"github.com/droverhq/drover/core/model"
 	"github.com/droverhq/drover/core/rpc"
 	"github.com/droverhq/drover/core/state"
@@ -78,18 +80,40 @@ func (s *Server) RaftConfiguration() ([]RaftServer, uint64, error) {
 		return nil, 0, err
 	}
 	_, leader := s.raft.Leader()
+	names := map[string]string{}
+	for _, m := range s.Members() {
+		names[m.ID] = m.Name
+	}
 	var out []RaftServer
 	for _, p := range servers {
 		m := RaftServer{
 			ID: string(p.ID), Node: "(unknown)", Address: string(p.Address), Leader: string(p.ID) == leader,
 			Voter: p.Suffrage == 0, RaftProtocol: "3",
 		}
+		if name := names[m.ID]; name != "" {
+			m.Node = name
+		}
 		if m.ID == s.id {
-			m.Node, m.Address = s.memberName(), s.addr.String()
+			m.Address = s.addr.String()
 		}
 		out = append(out, m)
 	}
 	return out, index, nil
+}
+
+// Regions are all that this server knows, its own first.
+func (s *Server) Regions() []string {
+	out := []string{s.cfg.Region}
+	if s.members == nil {
+		return out
+	}
+	for _, m := range s.members.Members() {
+		if !slices.Contains(out, m.Region) {
+			out = append(out, m.Region)
+		}
+	}
+	slices.Sort(out[1:])
+	return out
 }
 
 // Member is a server as the agent's API lists it.
@@ -103,19 +127,42 @@ type Member struct {
 	Leader bool
 }
 
-func (s *Server) memberName() string { return s.cfg.Name + "." + s.cfg.Region }
-
-// Members lists the servers.
+// Members lists the servers of all regions that this one knows.
 func (s *Server) Members() []Member {
-	host, port, _ := net.SplitHostPort(s.addr.String())
-	n, _ := strconv.Atoi(port)
-	return []Member{{
-		ID: s.id, Name: s.memberName(), Addr: host, Port: n, Status: "alive", Leader: s.IsLeader(),
-		Tags: map[string]string{
-			"id": s.id, "role": "nomad", "region": s.cfg.Region, "dc": s.cfg.Datacenter, "build": s.cfg.Version,
-			"vsn": "1", "raft_vsn": "3", "port": port, "rpc_addr": host, "bootstrap": "1",
-		},
-	}}
+	if s.members == nil {
+		return []Member{s.Self()}
+	}
+	var out []Member
+	for _, m := range s.members.Members() {
+		out = append(out, s.member(&m))
+	}
+	return out
+}
+
+// Self is this server as a member.
+func (s *Server) Self() Member {
+	m := s.self()
+	m.Tags = m.TagsOf()
+	if s.members != nil {
+		for _, known := range s.members.Members() {
+			if known.ID == s.id {
+				m = known
+			}
+		}
+	}
+	return s.member(&m)
+}
+
+func (s *Server) member(m *membership.Member) Member {
+	_, leader := s.raft.Leader()
+	host, text, _ := net.SplitHostPort(m.RPCAddr)
+	port, _ := strconv.Atoi(text)
+	if m.Addr != nil {
+		host, port = m.Addr.String(), m.Port
+	}
+	return Member{
+		ID: m.ID, Name: m.FullName(), Addr: host, Port: port, Status: string(m.Status), Leader: m.ID == leader && leader != "", Tags: m.Tags,
+	}
 }
 
 // Stats are figures for people.
@@ -124,7 +171,7 @@ func (s *Server) Stats() map[string]map[string]string {
 	return map[string]map[string]string{
 		"nomad": {
 			"server": "true", "leader": strconv.FormatBool(s.IsLeader()), "leader_addr": s.Leader(),
-			"bootstrap": "true", "known_regions": "1", "server_id": s.id,
+			"bootstrap": strconv.FormatBool(s.cfg.BootstrapExpect == 1), "known_regions": strconv.Itoa(len(s.Regions())), "server_id": s.id,
 		},
 		"raft": s.raft.Stats(),
 		"broker": {

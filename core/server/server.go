@@ -13,9 +13,11 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/hashicorp/go-hclog"
+	autopilot "github.com/hashicorp/raft-autopilot"
 	"google.golang.org/grpc"
 
 	"github.com/droverhq/drover/core/consensus"
+	"github.com/droverhq/drover/core/membership"
 	"github.com/droverhq/drover/core/model"
 	"github.com/droverhq/drover/core/rpc"
 	"github.com/droverhq/drover/core/server/blocked"
@@ -34,6 +36,10 @@ type Server struct {
 	grpc  *grpc.Server
 	raft  *consensus.Raft
 	state *state.Store
+	peers rpc.Pool // to the other servers
+
+	members   *membership.Group // nil: this server stays alone
+	autopilot *autopilot.Autopilot
 
 	broker   *broker.Broker
 	plans    *planQueue
@@ -48,6 +54,7 @@ type Server struct {
 	leadMu   sync.Mutex
 	leading  context.CancelFunc // ends the leader's loops; nil while not leading
 	ready    chan struct{}      // closed while the leader's loops run
+	role     role
 	nudges   nudges
 	rollouts rollouts
 
@@ -67,6 +74,7 @@ func New(cfg Config) (_ *Server, err error) {
 	s := &Server{cfg: cfg, logger: cfg.Logger.Named("server"), blocked: blocked.New(), ready: make(chan struct{})}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.nudges = newNudges()
+	s.role.changed = make(chan struct{})
 	s.broker = broker.New(broker.DefaultLimits(), uuid.NewString, s.nudges.evals.poke)
 	s.plans = newPlanQueue()
 	s.updates = newUpdateBatch()
@@ -106,10 +114,16 @@ func New(cfg Config) (_ *Server, err error) {
 	s.grpc = registry.Server()
 	s.raft, err = consensus.Open(consensus.Config{
 		Dir: raftDir, ServerID: s.id, Listener: s.mux.Raft(), Advertise: s.addr,
-		Bootstrap: true, Store: s.state, Logger: cfg.Logger,
+		Bootstrap: cfg.BootstrapExpect == 1, Store: s.state, Logger: cfg.Logger, Timing: cfg.timing(),
 	})
 	if err != nil {
 		return nil, err
+	}
+	if cfg.Gossip != nil {
+		if err = s.newGroup(); err != nil {
+			s.raft.Close()
+			return nil, err
+		}
 	}
 	return s, nil
 }
@@ -155,11 +169,18 @@ func (s *Server) Start() error {
 	s.goRun(func() { s.grpc.Serve(s.mux.GRPC()) })
 	s.goRun(s.acceptNodes)
 	s.goRun(s.watchLeadership)
+	if s.members != nil {
+		s.goRun(s.joinGroup)
+		s.goRun(s.watchGroup)
+	}
 	for range s.cfg.NumSchedulers {
 		s.goRun(s.work)
 	}
 	return nil
 }
+
+// HTTP accepts connections on which other agents pass on requests of the HTTP API.
+func (s *Server) HTTP() net.Listener { return s.mux.HTTP() }
 
 func (s *Server) goRun(fn func()) {
 	s.wg.Add(1)
@@ -169,21 +190,39 @@ func (s *Server) goRun(fn func()) {
 	}()
 }
 
-// Leave hands leadership over, if there is another server. Shutdown comes after it.
+// Leave takes this server out of its group for good: leadership goes to another, and the others count on one vote less.
+// Shutdown comes after it.
 func (s *Server) Leave(ctx context.Context) error {
 	servers, _, err := s.raft.Servers()
-	if err != nil || len(servers) < 2 || !s.raft.IsLeader() {
+	if err != nil || len(servers) < 2 {
 		return err
 	}
-	return s.raft.TransferLeadership()
+	if s.raft.IsLeader() {
+		if err := s.raft.TransferLeadership(); err != nil {
+			return err
+		}
+	}
+	if s.members == nil {
+		return nil
+	}
+	if err := s.members.Leave(ctx); err != nil {
+		return fmt.Errorf("tell the other servers: %w", err)
+	}
+	return s.awaitRemoval(ctx)
 }
 
 // Shutdown ends everything and waits for it.
 func (s *Server) Shutdown() error {
 	s.once.Do(func() {
 		s.cancel()
+		if s.members != nil {
+			if err := s.members.Close(); err != nil {
+				s.logger.Warn("end the gossip", "error", err)
+			}
+		}
 		s.stopLeading()
 		s.sessions.closeAll()
+		s.peers.Close()
 		s.grpc.Stop()
 		s.mux.Close()
 		s.err = s.raft.Close()

@@ -528,7 +528,7 @@ func TestNodeIdentity(t *testing.T) {
 	if !errors.Is(err, rpc.ErrDenied) {
 		t.Fatalf("a forged update: %v", err)
 	}
-	conn, err := s.NodeConn(n.id)
+	conn, err := s.NodeConn(t.Context(), n.id)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -541,7 +541,7 @@ func TestNodeIdentity(t *testing.T) {
 	for s.sessions.get(n.id) != nil {
 		time.Sleep(time.Millisecond)
 	}
-	if _, err := s.NodeConn(n.id); !errors.Is(err, rpc.ErrNoPath) || !strings.Contains(err.Error(), "No path to node") {
+	if _, err := s.NodeConn(t.Context(), n.id); !errors.Is(err, rpc.ErrNoPath) || !strings.Contains(err.Error(), "No path to node") {
 		t.Fatalf("call of a node that left: %v", err)
 	}
 }

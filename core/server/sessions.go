@@ -6,8 +6,6 @@ import (
 	"net"
 	"sync"
 
-	"google.golang.org/grpc"
-
 	"github.com/droverhq/drover/core/rpc"
 )
 
@@ -103,17 +101,6 @@ func (s *Server) acceptNodes() {
 			s.sessions.remove(sess)
 		})
 	}
-}
-
-// NodeConn is for calls to a node: they go over the connection that the node opened.
-func (s *Server) NodeConn(nodeID string) (grpc.ClientConnInterface, error) {
-	if sess := s.sessions.get(nodeID); sess != nil {
-		return sess.Conn(), nil
-	}
-	if s.state.Snapshot().Node(nodeID) == nil {
-		return nil, rpc.Errorf(rpc.ErrNotFound, "node not found: %s", nodeID)
-	}
-	return nil, rpc.Errorf(rpc.ErrNoPath, "No path to node %s: it is not connected to this server", nodeID)
 }
 
 // authenticate checks that a call comes from the node it names.

@@ -60,9 +60,11 @@ func (s *Server) nodeUpdate(ctx context.Context, q *rpc.NodeUpdateRequest) (*rpc
 	if err := s.authenticate(ctx, q.NodeAuth); err != nil {
 		return nil, err
 	}
-	if !s.raft.IsLeader() {
-		return nil, errNoLeader()
-	}
+	return ask(ctx, s, rpc.NodeUpdate, q, s.takeUpdate)
+}
+
+// takeUpdate runs on the leader.
+func (s *Server) takeUpdate(ctx context.Context, q *rpc.NodeUpdateRequest) (*rpc.NodeUpdateResponse, error) {
 	r := &report{
 		NodeReport: consensus.NodeReport{
 			NodeID: q.NodeID, Allocs: clientSide(q.Allocs), Events: q.Events,

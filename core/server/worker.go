@@ -11,11 +11,9 @@ import (
 
 	"github.com/google/uuid"
 
-	"github.com/droverhq/drover/core/consensus"
 	"github.com/droverhq/drover/core/model"
 	"github.com/droverhq/drover/core/rpc"
 	"github.com/droverhq/drover/core/scheduler"
-	"github.com/droverhq/drover/core/server/broker"
 )
 
 func errNoLeader() error { return &rpc.Error{Class: rpc.ErrNoLeader, Text: rpc.ErrNoLeader.Error()} }
@@ -27,32 +25,37 @@ func jitter(d time.Duration) time.Duration {
 	return rand.N(d)
 }
 
-// work takes evaluations from the broker one after the other until the server ends.
+// work takes evaluations from the leader's broker, wherever that is, one after the other until the server ends.
 func (s *Server) work() {
 	seed := rand.Uint64()
-	for {
-		d, err := s.broker.Dequeue(s.ctx, s.cfg.EnabledSchedulers)
+	for s.ctx.Err() == nil {
+		at := s.desk()
+		d, err := at.dequeue(s.ctx)
 		if err != nil {
-			return
-		}
-		if err := s.workOn(d, seed); err != nil {
-			if !errors.Is(err, rpc.ErrNoLeader) && s.ctx.Err() == nil {
-				s.logger.Error("evaluation failed", "eval", d.Eval.ID, "job", d.Eval.JobID, "error", err)
-			}
-			s.broker.Nack(d.Eval.ID, d.Token)
+			pause(s.ctx, s.role.next(), askAgain)
 			continue
 		}
-		s.broker.Ack(d.Eval.ID, d.Token)
+		if d.Eval == nil {
+			continue
+		}
+		err = s.workOn(at, d, seed)
+		if err != nil && !errors.Is(err, rpc.ErrNoLeader) && s.ctx.Err() == nil {
+			s.logger.Error("evaluation failed", "eval", d.Eval.ID, "job", d.Eval.JobID, "error", err)
+		}
+		at.finish(d, err == nil)
 	}
 }
 
 // workOn brings one evaluation to its end: complete, failed or blocked. An error means that it is to be tried again.
-func (s *Server) workOn(d *broker.Delivery, seed uint64) (err error) {
+func (s *Server) workOn(at desk, d *delivery, seed uint64) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("the scheduler panicked: %v\n%s", p, debug.Stack())
 		}
 	}()
+	if err := s.state.WaitIndex(s.ctx, d.Index); err != nil {
+		return err
+	}
 	snap := s.state.SchedulerSnapshot()
 	eval := snap.Eval(d.Eval.ID)
 	if eval == nil || eval.Terminal() {
@@ -66,21 +69,20 @@ func (s *Server) workOn(d *broker.Delivery, seed uint64) (err error) {
 			Eval: eval, State: snap, Configs: s.configs(snap), Now: time.Now().UTC(), Seed: seed + uint64(attempt), NewID: uuid.NewString, Attempt: attempt,
 		})
 		if err != nil {
-			return s.storeFailure(eval, err)
+			return at.store(failed(eval, err))
 		}
 		evals := results(out, snap.Index())
 		if out.Plan.Empty() {
-			_, _, err := s.apply(s.ctx, &consensus.UpsertEvals{Evals: evals})
-			return err
+			return at.store(evals...)
 		}
-		res, err := s.submit(out, evals, d, snap.Index())
+		res, err := at.submit(d, planOf(out, evals, d, snap.Index()))
 		if err != nil {
 			return err
 		}
 		if res.RefreshIndex == 0 {
 			return nil
 		}
-		if committedAny(res) {
+		if res.Committed {
 			attempt = -1
 		}
 		if err := s.state.WaitIndex(s.ctx, res.RefreshIndex); err != nil {
@@ -109,22 +111,30 @@ func committedAny(r *model.PlanResult) bool {
 	return len(r.NodeUpdate) > 0 || len(r.NodeAllocation) > 0 || r.Deployment != nil || len(r.DeploymentUpdates) > 0
 }
 
-// submit hands a plan to the applier and waits for what became of it. The evaluation's clock stands still meanwhile.
-func (s *Server) submit(out *scheduler.Outcome, evals []*model.Evaluation, d *broker.Delivery, index uint64) (*model.PlanResult, error) {
+// planOf is the plan as it goes to the applier.
+func planOf(out *scheduler.Outcome, evals []*model.Evaluation, d *delivery, index uint64) *rpc.PlanSubmitRequest {
 	p := out.Plan
 	p.EvalID, p.EvalToken, p.Priority = d.Eval.ID, d.Token, d.Eval.Priority
 	if p.SnapshotIndex == 0 {
 		p.SnapshotIndex = index
 	}
-	s.broker.PauseClock(d.Eval.ID, d.Token)
-	defer s.broker.ResumeClock(d.Eval.ID, d.Token)
-	return s.plans.submit(s.ctx, &plan{Plan: p, evals: evals, followUps: out.FollowUps})
+	return &rpc.PlanSubmitRequest{Plan: p, Evals: evals, FollowUps: out.FollowUps}
 }
 
-// storeFailure ends an evaluation that the scheduler cannot work on.
-func (s *Server) storeFailure(eval *model.Evaluation, cause error) error {
+// failed is an evaluation that the scheduler cannot work on.
+func failed(eval *model.Evaluation, cause error) *model.Evaluation {
 	f := eval.Copy()
 	f.Status, f.StatusDescription = model.EvalFailed, cause.Error()
-	_, _, err := s.apply(context.WithoutCancel(s.ctx), &consensus.UpsertEvals{Evals: []*model.Evaluation{f}})
-	return err
+	return f
+}
+
+// pause waits for a while, for a change or for the end.
+func pause(ctx context.Context, changed <-chan struct{}, d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-changed:
+	case <-ctx.Done():
+	}
 }

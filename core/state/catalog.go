@@ -130,3 +130,13 @@ func (tx *Txn) SetSchedulerConfig(cfg *model.SchedulerConfig) {
 	}
 	tx.insert(TableSchedulerConfig, &c)
 }
+
+// SetAutopilotConfig stores how the group of servers is tended.
+func (tx *Txn) SetAutopilotConfig(cfg *model.AutopilotConfig) {
+	c := *cfg
+	c.CreateIndex, c.ModifyIndex = tx.index, tx.index
+	if old := one[*model.AutopilotConfig](tx.Snapshot, TableAutopilotConfig, byID, "global"); old != nil {
+		c.CreateIndex = old.CreateIndex
+	}
+	tx.insert(TableAutopilotConfig, &c)
+}

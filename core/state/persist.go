@@ -58,6 +58,7 @@ func rowKinds() []rowKind {
 		{15, TablePeriodic, func() any { return new(PeriodicLaunch) }},
 		{16, tableSchemaNodes, func() any { return new(schemaNode) }},
 		{17, tableIndexes, func() any { return new(tableIndex) }},
+		{18, TableAutopilotConfig, func() any { return new(model.AutopilotConfig) }},
 	}
 }
 

@@ -23,6 +23,7 @@ const (
 	TableAllocs          Table = "allocs"
 	TableDeployments     Table = "deployments"
 	TableSchedulerConfig Table = "scheduler_config"
+	TableAutopilotConfig Table = "autopilot_config"
 	TableNamespaces      Table = "namespaces"
 	TableNodePools       Table = "node_pools"
 	TableServices        Table = "services"
@@ -175,6 +176,7 @@ func schema() *memdb.DBSchema {
 			unique(func(d *model.Deployment) []string { return []string{d.ID} }),
 			secondary(byJob, func(d *model.Deployment) []string { return []string{d.Namespace, d.JobID} })),
 		table(TableSchedulerConfig, unique(func(*model.SchedulerConfig) []string { return []string{"global"} })),
+		table(TableAutopilotConfig, unique(func(*model.AutopilotConfig) []string { return []string{"global"} })),
 		table(TableNamespaces, unique(func(n *model.Namespace) []string { return []string{n.Name} })),
 		table(TableNodePools, unique(func(p *model.NodePool) []string { return []string{p.Name} })),
 		table(TableServices,

@@ -91,6 +91,14 @@ func collect[T any](seq iter.Seq[T]) []T {
 	return out
 }
 
+// AutopilotConfig is the operator's choice, or the defaults.
+func (s *Snapshot) AutopilotConfig() *model.AutopilotConfig {
+	if c := one[*model.AutopilotConfig](s, TableAutopilotConfig, byID, "global"); c != nil {
+		return c
+	}
+	return model.DefaultAutopilotConfig()
+}
+
 // SchedulerConfig is the operator's choice, or the defaults.
 func (s *Snapshot) SchedulerConfig() *model.SchedulerConfig {
 	if c := one[*model.SchedulerConfig](s, TableSchedulerConfig, byID, "global"); c != nil {

@@ -1,0 +1,129 @@
+package server
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/hashicorp/raft"
+	autopilot "github.com/hashicorp/raft-autopilot"
+
+	"github.com/droverhq/drover/core/membership"
+	"github.com/droverhq/drover/core/rpc"
+)
+
+// newAutopilot prepares what tends the group while this server leads: new servers vote once they have been stable for a
+// while, dead ones are removed when that does not cost the majority.
+func (s *Server) newAutopilot() {
+	s.autopilot = autopilot.New(s.raft.Raft(), pilot{s}, autopilot.WithLogger(s.logger.Named("autopilot")),
+		autopilot.WithUpdateInterval(2*time.Second), autopilot.WithReconcileInterval(5*time.Second))
+}
+
+// adjustGroup takes servers in that gossip but do not belong to the group, and out that left for good.
+func (s *Server) adjustGroup() {
+	if running, _ := s.autopilot.IsRunning(); running != autopilot.Running {
+		return
+	}
+	servers, _, err := s.raft.Servers()
+	if err != nil {
+		return
+	}
+	at := map[raft.ServerID]raft.ServerAddress{}
+	for _, m := range servers {
+		at[m.ID] = m.Address
+	}
+	for _, m := range s.regional() {
+		id, addr := raft.ServerID(m.ID), raft.ServerAddress(m.RPCAddr)
+		cur, in := at[id]
+		switch {
+		case m.ID == s.id:
+		case m.Status == membership.Alive && (!in || cur != addr):
+			s.logger.Info("taking a server into the group", "name", m.Name, "id", m.ID, "address", m.RPCAddr)
+			if err := s.autopilot.AddServer(s.pilotServer(m)); err != nil {
+				s.logger.Error("cannot take a server into the group", "name", m.Name, "error", err)
+			}
+		case m.Status == membership.Left && in:
+			s.logger.Info("taking a server that left out of the group", "name", m.Name, "id", m.ID)
+			if err := s.autopilot.RemoveServer(id); err != nil {
+				s.logger.Error("cannot take a server out of the group", "name", m.Name, "error", err)
+			}
+		}
+	}
+}
+
+func (s *Server) pilotServer(m membership.Member) *autopilot.Server {
+	status := map[membership.Status]autopilot.NodeStatus{
+		membership.Alive: autopilot.NodeAlive, membership.Leaving: autopilot.NodeAlive,
+		membership.Left: autopilot.NodeLeft, membership.Failed: autopilot.NodeFailed,
+	}
+	_, leader := s.raft.Leader()
+	return &autopilot.Server{
+		ID: raft.ServerID(m.ID), Name: m.Name, Address: raft.ServerAddress(m.RPCAddr), NodeStatus: status[m.Status], Version: m.Build,
+		RaftVersion: 3, NodeType: autopilot.NodeVoter, IsLeader: m.ID == leader,
+	}
+}
+
+// pilot is what the autopilot library asks of a server.
+type pilot struct{ s *Server }
+
+var _ autopilot.ApplicationIntegration = pilot{}
+
+func (p pilot) AutopilotConfig() *autopilot.Config {
+	c := p.s.state.Snapshot().AutopilotConfig()
+	return &autopilot.Config{
+		CleanupDeadServers: c.CleanupDeadServers, LastContactThreshold: time.Duration(c.LastContactThreshold), MaxTrailingLogs: c.MaxTrailingLogs,
+		MinQuorum: c.MinQuorum, ServerStabilizationTime: time.Duration(c.ServerStabilizationTime),
+	}
+}
+
+func (p pilot) NotifyState(*autopilot.State) {}
+
+func (p pilot) FetchServerStats(ctx context.Context, servers map[raft.ServerID]*autopilot.Server) map[raft.ServerID]*autopilot.ServerStats {
+	var mu sync.Mutex
+	var wg sync.WaitGroup
+	out := map[raft.ServerID]*autopilot.ServerStats{}
+	for id, srv := range servers {
+		if string(id) == p.s.id {
+			mu.Lock()
+			out[id] = &autopilot.ServerStats{LastTerm: p.s.raft.LastTerm(), LastIndex: p.s.raft.LastIndex()}
+			mu.Unlock()
+			continue
+		}
+		wg.Go(func() {
+			conn, err := p.s.peers.Conn(string(srv.Address))
+			if err != nil {
+				return
+			}
+			ctx, cancel := context.WithTimeout(ctx, time.Second)
+			defer cancel()
+			r, err := rpc.ServerGroup.Call(ctx, conn, &rpc.Empty{})
+			if err != nil || r.ID != string(id) || r.Contact < 0 {
+				return // no answer is what makes it unhealthy
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			out[id] = &autopilot.ServerStats{LastContact: time.Duration(r.Contact), LastTerm: r.LastTerm, LastIndex: r.LastIndex}
+		})
+	}
+	wg.Wait()
+	return out
+}
+
+func (p pilot) KnownServers() map[raft.ServerID]*autopilot.Server {
+	out := map[raft.ServerID]*autopilot.Server{}
+	for _, m := range p.s.regional() {
+		if !m.NonVoter {
+			out[raft.ServerID(m.ID)] = p.s.pilotServer(m)
+		}
+	}
+	return out
+}
+
+func (p pilot) RemoveFailedServer(srv *autopilot.Server) {
+	p.s.goRun(func() {
+		p.s.logger.Warn("a dead server is taken out of the group", "name", srv.Name, "id", string(srv.ID))
+		if err := p.s.members.ForceLeave(srv.Name+"."+p.s.cfg.Region, false); err != nil {
+			p.s.logger.Error("cannot take a dead server out of the gossip", "name", srv.Name, "error", err)
+		}
+	})
+}
