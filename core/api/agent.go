@@ -117,8 +117,7 @@ func (a *API) statusLeader(rq *request) (any, error) {
 func (a *API) statusPeers(rq *request) (any, error) { return orEmpty(a.srv.Peers()), nil }
 
 func (a *API) regions(rq *request) (any, error) {
-	_, region, _ := a.Agent.Identity()
-	return []string{region}, nil
+	return a.srv.Regions(), nil
 }
 
 func (a *API) metrics(rq *request) (any, error) {

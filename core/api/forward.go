@@ -46,10 +46,16 @@ func needsLeader(rq *request) bool {
 	return rq.Method != http.MethodGet && rq.Method != http.MethodHead || !rq.Stale
 }
 
-// forwardedKey marks requests that another agent passed on.
+// forwardedKey marks connections of other agents.
 type forwardedKey struct{}
 
-func isForwarded(r *http.Request) bool { return r.Context().Value(forwardedKey{}) != nil }
+// forwardedHeader marks, on such a connection, what another server passed on: it is not passed on again, so that servers
+// that disagree about the leader do not do so for ever. What agents without a server pass on is not marked.
+const forwardedHeader = "Drover-Forwarded"
+
+func isForwarded(r *http.Request) bool {
+	return r.Context().Value(forwardedKey{}) != nil && r.Header.Get(forwardedHeader) != ""
+}
 
 // elsewhere is the server that must answer a request; "" is this one.
 func (a *API) elsewhere(rq *request) (string, error) {
@@ -115,6 +121,9 @@ func (a *API) send(w http.ResponseWriter, r *http.Request, addr string, body []b
 		Rewrite: func(p *httputil.ProxyRequest) {
 			p.Out.URL.Scheme, p.Out.URL.Host, p.Out.Host = "http", addr, p.In.Host
 			p.SetXForwarded()
+			if a.srv != nil {
+				p.Out.Header.Set(forwardedHeader, "1")
+			}
 		},
 		Transport:     a.servers,
 		FlushInterval: -1,

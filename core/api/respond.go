@@ -61,8 +61,18 @@ func (rq *request) setMeta(leaderKnown bool, lastContact int64) {
 	}
 }
 
+// withStatus is an answer whose status is not 200.
+type withStatus struct {
+	code  int
+	value any
+}
+
 // send writes a value as JSON; nil is an empty body.
 func (rq *request) send(v any) {
+	code := http.StatusOK
+	if s, ok := v.(withStatus); ok {
+		code, v = s.code, s.value
+	}
 	if v == nil {
 		rq.w.WriteHeader(http.StatusOK)
 		return
@@ -87,10 +97,12 @@ func (rq *request) send(v any) {
 	if len(out) > 1024 && strings.Contains(rq.Header.Get("Accept-Encoding"), "gzip") {
 		h.Set("Content-Encoding", "gzip")
 		h.Add("Vary", "Accept-Encoding")
+		rq.w.WriteHeader(code)
 		gz := gzip.NewWriter(rq.w)
 		gz.Write(out)
 		gz.Close()
 		return
 	}
+	rq.w.WriteHeader(code)
 	rq.w.Write(out)
 }

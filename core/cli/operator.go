@@ -18,7 +18,9 @@ import (
 func operatorCommands(a *app) []*cobra.Command {
 	return []*cobra.Command{parent("operator", "Tools for those who run the cluster",
 		operatorAPI(a), operatorMetrics(a),
-		parent("raft", "Look at consensus", raftPeers(a)),
+		parent("raft", "Who leads and who votes", raftPeers(a), raftRemovePeer(a), raftTransfer(a)),
+		parent("autopilot", "How the group of servers is tended", autopilotGet(a), autopilotSet(a), autopilotHealth(a)),
+		parent("gossip", "The servers' gossip", gossipKeyring(a)),
 		parent("scheduler", "Scheduling behaviour", schedulerGet(a), schedulerSet(a)),
 		parent("snapshot", "Save and restore the servers' state", snapshotSave(a), snapshotRestore(a)))}
 }
@@ -36,49 +38,6 @@ func systemCommands(a *app) []*cobra.Command {
 	return []*cobra.Command{parent("system", "Housekeeping",
 		simple("gc", "Forget everything that is over", "/v1/system/gc"),
 		parent("reconcile", "Recount", simple("summaries", "Recount job summaries", "/v1/system/reconcile/summaries")))}
-}
-
-func serverCommands(a *app) []*cobra.Command {
-	return []*cobra.Command{parent("server", "Look at servers", serverMembers(a))}
-}
-
-func serverMembers(a *app) *cobra.Command {
-	var verbose, detailed bool
-	c := &cobra.Command{Use: "members", Short: "List servers", Args: cobra.NoArgs}
-	f := addFormat(c)
-	c.Flags().BoolVar(&verbose, "verbose", false, "more columns")
-	c.Flags().BoolVar(&detailed, "detailed", false, "show tags")
-	c.RunE = func(cmd *cobra.Command, args []string) error {
-		cl, err := a.api()
-		if err != nil {
-			return err
-		}
-		var out struct {
-			ServerRegion, ServerDC string
-			Members                []struct {
-				Name, Addr, Status string
-				Port               int
-				Tags               map[string]string
-			}
-		}
-		if _, err := cl.get(cmd.Context(), "/v1/agent/members", nil, &out); err != nil {
-			return err
-		}
-		var leader string
-		if _, err := cl.get(cmd.Context(), "/v1/status/leader", nil, &leader); err != nil {
-			return err
-		}
-		return f.print(a.Stdout, out.Members, func(w io.Writer) {
-			rows := [][]string{{"Name", "Address", "Port", "Status", "Leader", "Raft Version", "Build", "Datacenter", "Region"}}
-			for _, m := range out.Members {
-				isLeader := leader != "" && strings.HasSuffix(leader, ":"+first(m.Tags["port"], strconv.Itoa(m.Port)))
-				rows = append(rows, []string{m.Name, m.Addr, strconv.Itoa(m.Port), m.Status, strconv.FormatBool(isLeader), first(m.Tags["raft_vsn"], "3"),
-					m.Tags["build"], first(m.Tags["dc"], out.ServerDC), first(m.Tags["region"], out.ServerRegion)})
-			}
-			printTable(w, rows...)
-		})
-	}
-	return c
 }
 
 func operatorAPI(a *app) *cobra.Command {
@@ -188,37 +147,6 @@ func operatorMetrics(a *app) *cobra.Command {
 			return f.print(a.Stdout, v, nil)
 		}
 		return printJSON(a.Stdout, v)
-	}
-	return c
-}
-
-func raftPeers(a *app) *cobra.Command {
-	c := &cobra.Command{Use: "list-peers", Short: "List the servers that vote", Args: cobra.NoArgs}
-	f := addFormat(c)
-	c.Flags().Bool("stale", false, "answer even without a leader")
-	c.RunE = func(cmd *cobra.Command, args []string) error {
-		cl, err := a.api()
-		if err != nil {
-			return err
-		}
-		var out struct {
-			Servers []struct {
-				ID, Node, Address string
-				Leader, Voter     bool
-				RaftProtocol      any
-			}
-		}
-		if _, err := cl.get(cmd.Context(), "/v1/operator/raft/configuration", nil, &out); err != nil {
-			return err
-		}
-		return f.print(a.Stdout, out, func(w io.Writer) {
-			rows := [][]string{{"Node", "ID", "Address", "State", "Voter", "RaftProtocol"}}
-			for _, s := range out.Servers {
-				state := map[bool]string{true: "leader", false: "follower"}[s.Leader]
-				rows = append(rows, []string{s.Node, s.ID, s.Address, state, strconv.FormatBool(s.Voter), fmt.Sprint(s.RaftProtocol)})
-			}
-			printTable(w, rows...)
-		})
 	}
 	return c
 }

@@ -322,6 +322,22 @@ func (r *Raft) Restore(ctx context.Context, src io.Reader, size int64, index uin
 	return ctx.Err()
 }
 
+// TransferTo hands leadership to this server.
+func (r *Raft) TransferTo(to raft.Server) error {
+	if err := r.raft.LeadershipTransferToServer(to.ID, to.Address).Error(); err != nil {
+		return fmt.Errorf("hand leadership over to %s: %w", to.Address, err)
+	}
+	return nil
+}
+
+// Remove takes a server out of the group.
+func (r *Raft) Remove(ctx context.Context, id string) error {
+	if err := wait(ctx, r.raft.RemoveServer(raft.ServerID(id), 0, 0)); err != nil {
+		return r.explain("remove server "+id, err)
+	}
+	return nil
+}
+
 // TransferLeadership hands leadership to another server, if there is one.
 func (r *Raft) TransferLeadership() error {
 	if err := r.raft.LeadershipTransfer().Error(); err != nil {
