@@ -79,8 +79,9 @@ func (s *Server) joinGroup() {
 	wait := min(time.Second, interval) // servers of a new group are started one after the other
 	for try := 1; ; try++ {
 		n, err := s.members.Join(g.Join)
-		if n > 0 {
-			s.logger.Info("joined other servers", "answered", n)
+		others := len(s.members.Members()) - 1 // the list may name this server too, and then one has answered in any case
+		if others > 0 {
+			s.logger.Info("joined other servers", "answered", n, "known", others)
 			return
 		}
 		if g.RetryMax > 0 && try >= g.RetryMax {

@@ -48,6 +48,20 @@ type Options struct {
 	Env       []string // more environment
 	Ports     *Ports   // default: free ones
 	NoRawExec bool     // do not enable raw_exec
+	Server    string   // body of the server block; with Client: default both, and one alone makes an agent of that part only
+	Client    string   // body of the client block
+}
+
+// parts is the configuration of the agent's parts.
+func (o *Options) parts() string {
+	block := func(name, body string) string { return name + " {\n enabled = true\n" + body + "\n}\n" }
+	switch {
+	case o.Server == "" && o.Client != "":
+		return block("client", o.Client)
+	case o.Client == "" && o.Server != "":
+		return block("server", o.Server)
+	}
+	return block("server", o.Server) + block("client", o.Client)
 }
 
 // Ports of an agent.
@@ -110,7 +124,7 @@ func New(t testing.TB, o Options) *Agent {
 	a.Addr = fmt.Sprintf("http://127.0.0.1:%d", a.o.Ports.HTTP)
 	text := fmt.Sprintf("ports {\n http = %d\n rpc = %d\n serf = %d\n}\nlog_level = \"DEBUG\"\n", a.o.Ports.HTTP, a.o.Ports.RPC, a.o.Ports.Serf)
 	if !o.Dev {
-		text += fmt.Sprintf("data_dir = %q\nserver { enabled = true }\nclient { enabled = true }\n", a.DataDir)
+		text += fmt.Sprintf("data_dir = %q\n", a.DataDir) + o.parts()
 	}
 	if !o.NoRawExec {
 		text += "plugin \"raw_exec\" {\n config { enabled = true }\n}\n"
