@@ -157,4 +157,3 @@ func (s *Server) GroupHealth() *GroupHealth {
 	slices.SortFunc(out.Servers, func(a, b ServerHealth) int { return strings.Compare(a.Name, b.Name) })
 	return out
 }
-
