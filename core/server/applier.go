@@ -155,6 +155,9 @@ func (s *Server) applyBatch(ctx context.Context, batch []*plan) {
 		return
 	}
 	index, _, err := s.apply(ctx, entry)
+	if ctx.Err() != nil {
+		err = errNoLeader()
+	}
 	for i, p := range batch {
 		r := results[i]
 		if r == nil {

@@ -76,6 +76,9 @@ func (s *Server) takeUpdate(ctx context.Context, q *rpc.NodeUpdateRequest) (*rpc
 	s.updates.waiting = append(s.updates.waiting, r)
 	s.updates.mu.Unlock()
 	s.updates.wake.poke()
+	if !s.leads() { // since it was asked: nobody would take the report any more
+		s.updates.fail(errNoLeader())
+	}
 	select {
 	case d := <-r.done:
 		if d.err != nil {
@@ -122,6 +125,9 @@ func (s *Server) applyUpdates(ctx context.Context) {
 		}
 		entry.Evals = updateEvals(s.state.Snapshot(), entry.Updates)
 		index, _, err := s.apply(ctx, entry)
+		if ctx.Err() != nil {
+			err = errNoLeader() // the nodes ask the next one
+		}
 		for _, r := range batch {
 			r.done <- reportDone{index, err}
 		}
