@@ -17,6 +17,7 @@ import (
 	"github.com/droverhq/drover/core/model"
 	"github.com/droverhq/drover/core/node/taskenv"
 	"github.com/droverhq/drover/core/rpc"
+	"github.com/droverhq/drover/core/scheduler/explain"
 )
 
 func allocCommands(a *app) []*cobra.Command {
@@ -89,7 +90,9 @@ func allocText(w io.Writer, al *model.Allocation, use *rpc.AllocStatsResponse, s
 	}
 	if verbose && al.Metrics != nil {
 		section(w, "Placement Metrics")
-		printMetric(w, al.Metrics, "  ")
+		for _, line := range explain.Placement(al.Metrics) {
+			fmt.Fprintf(w, "  * %s\n", line)
+		}
 		printScores(w, al.Metrics)
 	}
 }

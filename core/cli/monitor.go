@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/droverhq/drover/core/model"
+	"github.com/droverhq/drover/core/scheduler/explain"
 )
 
 // monitor follows an evaluation until the scheduler is done with it, then the instances it placed until they run, and
@@ -181,31 +182,7 @@ func deploymentLine(d *model.Deployment) string {
 
 // printMetric explains why instances of a group could not be placed.
 func printMetric(w io.Writer, m *model.AllocMetric, indent string) {
-	say := func(format string, args ...any) { fmt.Fprintf(w, indent+"* "+format+"\n", args...) }
-	if m.NodesEvaluated == 0 {
-		say("No nodes were eligible for evaluation")
-	}
-	for _, dc := range sortedKeys(m.NodesAvailable) {
-		if m.NodesAvailable[dc] == 0 {
-			say("No nodes are available in datacenter %q", dc)
-		}
-	}
-	for _, k := range sortedKeys(m.ClassFiltered) {
-		say("Class %q: %d nodes excluded by filter", k, m.ClassFiltered[k])
-	}
-	for _, k := range sortedKeys(m.ConstraintFiltered) {
-		say("Constraint %q: %d nodes excluded by filter", k, m.ConstraintFiltered[k])
-	}
-	if m.NodesExhausted > 0 {
-		say("Resources exhausted on %d nodes", m.NodesExhausted)
-	}
-	for _, k := range sortedKeys(m.ClassExhausted) {
-		say("Class %q exhausted on %d nodes", k, m.ClassExhausted[k])
-	}
-	for _, k := range sortedKeys(m.DimensionExhausted) {
-		say("Dimension %q exhausted on %d nodes", k, m.DimensionExhausted[k])
-	}
-	for _, q := range m.QuotaExhausted {
-		say("Quota limit hit %q", q)
+	for _, line := range explain.Failure(m) {
+		fmt.Fprintf(w, "%s* %s\n", indent, line)
 	}
 }

@@ -250,6 +250,23 @@ type AllocMetric struct {
 	ScoreMetaData      []*NodeScore
 	AllocationTime     time.Duration
 	CoalescedFailures  int
+
+	// What follows is this release's own: it says what would help. It is there for failures only.
+
+	NearMisses     []*NearMiss    `json:",omitempty"` // nearest first; at most one about room and one about rules
+	NodesElsewhere map[string]int `json:",omitempty"` // nodes by datacenters that the job's do not match
+	NodesNotReady  map[string]int `json:",omitempty"` // nodes of the pool that take no allocations, by why
+}
+
+// NearMiss is how little keeps some nodes from taking one more instance.
+type NearMiss struct {
+	Nodes    int              // how many nodes miss by exactly this
+	NodeID   string           // one of them
+	NodeName string           // its name
+	Lacks    map[string]int64 // what is short by dimension: cpu in MHz, memory and disk in MB, the others counted
+	Beyond   bool             // an empty node would lack something too
+	Reasons  []string         // the rules against them, as ConstraintFiltered and DimensionExhausted name them
+	Detail   string           // what is the matter on that node, where the reason does not say: which driver, device or volume
 }
 
 // NodeScore is how one node was rated.

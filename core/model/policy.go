@@ -1,6 +1,9 @@
 package model
 
-import "time"
+import (
+	"strings"
+	"time"
+)
 
 // Restart modes.
 const (
@@ -94,7 +97,9 @@ type Constraint struct {
 }
 
 // String is the text shown for a filtered node: "left op right".
-func (c Constraint) String() string { return c.LTarget + " " + c.Operand + " " + c.RTarget }
+func (c Constraint) String() string {
+	return strings.TrimSpace(c.LTarget + " " + c.Operand + " " + c.RTarget)
+}
 
 // Affinity prefers (or with a negative weight avoids) nodes on which it holds.
 type Affinity struct {

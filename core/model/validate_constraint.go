@@ -97,7 +97,7 @@ func checkOperand(operand string, want int, value string) error {
 	case value == "":
 		return fmt.Errorf("operator %s needs a value", operand)
 	case strings.Contains(value, "${"):
-		return nil // known on the node only
+		return checkReferences(value) // known on the node only
 	}
 	var err error
 	switch want {
@@ -133,6 +133,24 @@ func checkSemver(value string) error {
 
 // nodeTargets are references to a node's own properties.
 var nodeTargets = []string{"${node.unique.id}", "${node.datacenter}", "${node.unique.name}", "${node.class}", "${node.pool}"}
+
+// checkReferences checks the ${...} in a value that is compared with.
+func checkReferences(value string) error {
+	for rest := value; ; {
+		_, after, found := strings.Cut(rest, "${")
+		if !found {
+			return nil
+		}
+		name, behind, closed := strings.Cut(after, "}")
+		if !closed {
+			return fmt.Errorf("%q: a ${ is never closed", value)
+		}
+		if err := checkTarget("${" + name + "}"); err != nil {
+			return err
+		}
+		rest = behind
+	}
+}
 
 // checkTarget checks what a constraint, affinity or spread looks at: a reference to a property of a node or device,
 // or plain text.

@@ -18,6 +18,9 @@ func (c *checker) checkTask(w where, g *TaskGroup, t *Task) {
 			c.fail(w.in("env"), "the name %q must not be empty and hold no = and no NUL", k)
 		}
 	}
+	if circle := envCircle(t.Env); circle != nil {
+		c.fail(w.in("env"), "the variables refer to each other in a circle: %s", strings.Join(circle, " -> "))
+	}
 	for _, x := range t.Constraints {
 		if x.Operand == OpDistinctHosts || x.Operand == OpDistinctProperty {
 			c.fail(w.in("constraint"), "%s belongs to a job or group: tasks of an instance share a node", x.Operand)
@@ -56,6 +59,43 @@ func (c *checker) checkTask(w where, g *TaskGroup, t *Task) {
 	if strings.HasPrefix(t.Kind, "connect-proxy:") && (len(t.Services) > 0 || t.Leader) {
 		c.fail(w, "a proxy has no services and is not leader")
 	}
+}
+
+var envReference = regexp.MustCompile(`\$\{\s*(?:env\["([^"\]]+)"\]|([^}\s]+))\s*\}`)
+
+// envCircle returns variables of an env block that refer to each other in a circle, the first again at the end; nil when
+// there is none. A variable that refers to its own name means the one from outside.
+func envCircle(env map[string]string) []string {
+	done := map[string]bool{}
+	var path []string
+	var visit func(name string) []string
+	visit = func(name string) []string {
+		if i := slices.Index(path, name); i >= 0 {
+			if i == len(path)-1 {
+				return nil
+			}
+			return append(slices.Clone(path[i:]), name)
+		}
+		value, ours := env[name]
+		if !ours || done[name] {
+			return nil
+		}
+		path = append(path, name)
+		for _, m := range envReference.FindAllStringSubmatch(value, -1) {
+			if circle := visit(m[1] + m[2]); circle != nil {
+				return circle
+			}
+		}
+		path = path[:len(path)-1]
+		done[name] = true
+		return nil
+	}
+	for _, name := range sortedKeys(env) {
+		if circle := visit(name); circle != nil {
+			return circle
+		}
+	}
+	return nil
 }
 
 func (c *checker) checkKillTimeout(w where, g *TaskGroup, t *Task) {
@@ -107,6 +147,9 @@ func (c *checker) checkResources(w where, r *Resources) {
 		}
 		if d.Count < 1 {
 			c.fail(dw, "count must be at least 1, got %d", d.Count)
+		}
+		if d.Count > maxAmount {
+			c.fail(dw, "count must be at most %d, got %d", maxAmount, d.Count)
 		}
 		for _, x := range d.Constraints {
 			if x.Operand == OpDistinctHosts || x.Operand == OpDistinctProperty {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/droverhq/drover/core/model"
+	"github.com/droverhq/drover/core/scheduler/feasible"
 	"github.com/droverhq/drover/core/scheduler/fleet"
 	"github.com/droverhq/drover/core/scheduler/reconcile"
 )
@@ -51,6 +52,7 @@ type run struct {
 	placers []*groupPlacer
 	failed  map[string]*model.AllocMetric
 	queued  map[string]int
+	near    map[string]*feasible.Nearest // system jobs: what the nodes without room miss by
 
 	evicted   map[groupName]int // how many the plan preempts
 	preempted []*model.AllocListStub

@@ -78,19 +78,20 @@ func (r *run) refused(p *reconcile.Placement, rules *feasible.Rules, num fleet.N
 			r.draft.Take(num, p.Replaces.Alloc.AllocatedResources)
 			rules.Count(num, true, 1)
 		}
-		r.noRoom(p, rules, text)
+		r.noRoom(p, rules, num, text)
 	case p.Replaces != nil:
 		r.stop(&reconcile.Stop{Alloc: p.Replaces.Alloc, Description: reconcile.NotNeeded}, "")
 	}
 }
 
 // noRoom counts a node on which an instance found no room.
-func (r *run) noRoom(p *reconcile.Placement, rules *feasible.Rules, dimension string) {
+func (r *run) noRoom(p *reconcile.Placement, rules *feasible.Rules, num fleet.Num, dimension string) {
 	group := p.Group.Name
 	r.queued[group]++
 	m := r.failed[group]
 	if m == nil {
 		m = rules.Availability()
+		rules.Elsewhere(m)
 		m.DimensionExhausted = map[string]int{}
 		r.failed[group] = m
 	} else {
@@ -99,6 +100,14 @@ func (r *run) noRoom(p *reconcile.Placement, rules *feasible.Rules, dimension st
 	m.NodesEvaluated++
 	m.NodesExhausted++
 	m.DimensionExhausted[dimension]++
+	if r.near == nil {
+		r.near = map[string]*feasible.Nearest{}
+	}
+	if r.near[group] == nil {
+		r.near[group] = &feasible.Nearest{}
+	}
+	r.near[group].Add(rules, num)
+	m.NearMisses = r.near[group].Report(rules)
 	if class := r.fleet.NodeByID(p.NodeID).NodeClass; class != "" {
 		if m.ClassExhausted == nil {
 			m.ClassExhausted = map[string]int{}

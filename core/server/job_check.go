@@ -8,6 +8,7 @@ import (
 
 	"github.com/droverhq/drover/core/model"
 	"github.com/droverhq/drover/core/rpc"
+	"github.com/droverhq/drover/core/scheduler/feasible"
 	"github.com/droverhq/drover/core/state"
 )
 
@@ -57,6 +58,7 @@ func (s *Server) check(snap *state.Snapshot, given *model.Job) (job *model.Job, 
 	if invalid != nil && !errors.As(invalid, &problems) {
 		problems = model.Problems{{Message: invalid.Error()}}
 	}
+	problems = append(problems, feasible.Impossible(job)...)
 	problems = append(problems, s.placeProblems(snap, job)...)
 	problems = append(problems, networkProblems(snap, job)...)
 	more, refused, checked := s.checkConfigs(snap, job)

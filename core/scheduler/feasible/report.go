@@ -65,3 +65,42 @@ func (r *Rules) Eligibility(into map[string]bool) {
 		}
 	}
 }
+
+// Elsewhere completes Availability for a failure: the ready nodes of the pool by datacenters that the job's do not match,
+// and the nodes of the pool and datacenters that take no allocations, by why.
+func (r *Rules) Elsewhere(m *model.AllocMetric) {
+	for page := range r.draft.Pages() {
+		nodes, _ := r.draft.Page(page)
+		for i, n := range nodes.Node {
+			if n == nil || !r.InPool(nodes, uint32(i)) {
+				continue
+			}
+			ready, here := nodes.Flags[i]&fleet.Ready != 0, r.dc[nodes.DC[i]]
+			if ready && !here {
+				m.NodesElsewhere = count(m.NodesElsewhere, n.Datacenter)
+			}
+			if !ready && here {
+				m.NodesNotReady = count(m.NodesNotReady, unready(n))
+			}
+		}
+	}
+}
+
+func count(m map[string]int, key string) map[string]int {
+	if m == nil {
+		m = map[string]int{}
+	}
+	m[key]++
+	return m
+}
+
+// unready says why a node takes no allocations.
+func unready(n *model.Node) string {
+	switch {
+	case n.Status != model.NodeStatusReady:
+		return n.Status
+	case n.DrainStrategy != nil:
+		return "draining"
+	}
+	return "ineligible"
+}

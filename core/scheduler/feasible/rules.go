@@ -14,6 +14,7 @@ type Rules struct {
 	Ask *Ask
 
 	job     *model.Job
+	group   *model.TaskGroup
 	draft   *fleet.Draft
 	reasons reasons
 
@@ -33,7 +34,8 @@ type Rules struct {
 	distinct             []*distinct
 	uniqueDevices        bool // the device requests name unique properties
 	escaped              bool
-	configs              *configCheck // nil: configs are not asked
+	classMisses          map[uint32][]Verdict // see allOfClass
+	configs              *configCheck         // nil: configs are not asked
 }
 
 // labelled is a condition with the text of its constraint.
@@ -48,7 +50,7 @@ const unasked = ^Verdict(0)
 // NewRules compiles the rules of a group. The draft is read at every check: what is placed in it counts at once.
 func NewRules(d *fleet.Draft, job *model.Job, g *model.TaskGroup, oversubscription bool) *Rules {
 	r := &Rules{
-		Ask: NewAsk(g, oversubscription), job: job, draft: d, reasons: newReasons(),
+		Ask: NewAsk(g, oversubscription), job: job, group: g, draft: d, reasons: newReasons(),
 		network:  newNetworkCheck(g),
 		classJob: newAnswers(d), classGroup: newAnswers(d),
 		anyPool: job.NodePool == model.NodePoolAll,
@@ -177,6 +179,23 @@ func (r *Rules) static(nodes *fleet.Nodes, i uint32) Verdict {
 	if v := r.ofJob(nodes, i); v != OK {
 		return v
 	}
+	if v := r.drivenBy(nodes, i); v != OK {
+		return v
+	}
+	if v := r.ofGroup(nodes, i); v != OK {
+		return v
+	}
+	if v := r.ofVolumes(nodes.Node[i]); v != OK {
+		return v
+	}
+	if r.configs != nil {
+		return r.ofConfigs(nodes, i)
+	}
+	return OK
+}
+
+// drivenBy asks for the tasks' drivers.
+func (r *Rules) drivenBy(nodes *fleet.Nodes, i uint32) Verdict {
 	if r.unknownDriver || nodes.Drivers[i]&r.drivers != r.drivers {
 		return MissingDrivers
 	}
@@ -185,16 +204,15 @@ func (r *Rules) static(nodes *fleet.Nodes, i uint32) Verdict {
 			return MissingDrivers
 		}
 	}
-	if v := r.ofGroup(nodes, i); v != OK {
-		return v
-	}
+	return OK
+}
+
+// ofVolumes asks for the group's volumes.
+func (r *Rules) ofVolumes(n *model.Node) Verdict {
 	for _, v := range r.volumes {
-		if !hasVolume(nodes.Node[i], v) {
+		if !hasVolume(n, v) {
 			return MissingVolumes
 		}
-	}
-	if r.configs != nil {
-		return r.ofConfigs(nodes, i)
 	}
 	return OK
 }
@@ -206,12 +224,7 @@ func (r *Rules) Room(n fleet.Num, nodes *fleet.Nodes, use *fleet.Use, i uint32) 
 			return r.reasons.verdict(d.text, false)
 		}
 	}
-	capacity := fleet.Amount{
-		CPU: nodes.CPU[i], Memory: nodes.Memory[i], Disk: nodes.Disk[i], Cores: nodes.Cores[i], Allocs: nodes.MaxAllocs[i],
-	}
-	used := fleet.Amount{
-		CPU: use.CPU[i], Memory: use.Memory[i], Disk: use.Disk[i], Cores: use.Cores[i], Allocs: use.Allocs[i],
-	}
+	capacity, used := nodes.Capacity(i), use.InUse(i)
 	ask := r.Ask.Amount(nodes.PerCore[i])
 	if v := fit(&capacity, &used, &ask); v != OK || !r.Ask.Exact() {
 		return v

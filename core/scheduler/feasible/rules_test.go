@@ -93,7 +93,7 @@ func TestReasons(t *testing.T) {
 		}, "missing drivers", false},
 		"group constraint": {func(_ *model.Job, g *model.TaskGroup, _ *model.Node) {
 			g.Constraints = append(g.Constraints, constraint("${meta.rack}", "is_set", ""))
-		}, "${meta.rack} is_set ", false},
+		}, "${meta.rack} is_set", false},
 		"task constraint": {func(_ *model.Job, g *model.TaskGroup, _ *model.Node) {
 			g.Tasks[0].Constraints = append(g.Tasks[0].Constraints, constraint("${node.datacenter}", "!=", "dc1"))
 		}, "${node.datacenter} != dc1", false},
@@ -175,13 +175,13 @@ func TestReasons(t *testing.T) {
 		}, "network: reserved port collision s=9000", true},
 		"distinct hosts": {func(j *model.Job, _ *model.TaskGroup, _ *model.Node) {
 			j.Constraints = append(j.Constraints, constraint("", "distinct_hosts", ""))
-		}, " distinct_hosts ", false},
+		}, "distinct_hosts", false},
 		"distinct hosts off": {func(j *model.Job, _ *model.TaskGroup, _ *model.Node) {
 			j.Constraints = append(j.Constraints, constraint("", "distinct_hosts", "false"))
 		}, "", false},
 		"distinct property": {func(_ *model.Job, g *model.TaskGroup, _ *model.Node) {
 			g.Constraints = append(g.Constraints, constraint("${node.datacenter}", "distinct_property", ""))
-		}, "${node.datacenter} distinct_property ", false},
+		}, "${node.datacenter} distinct_property", false},
 		"distinct property with room": {func(_ *model.Job, g *model.TaskGroup, _ *model.Node) {
 			g.Constraints = append(g.Constraints, constraint("${node.datacenter}", "distinct_property", "2"))
 		}, "", false},

@@ -24,12 +24,16 @@ const (
 	nodePool
 	nodeAttr
 	nodeMeta
+	mixed // text with references in it
 	unknown
 )
 
-// ParseTarget reads a constraint's side. Text that does not begin with "${" stands for itself.
+// ParseTarget reads a constraint's side. Text without "${" stands for itself.
 func ParseTarget(text string) Target {
 	ref, ok := strings.CutPrefix(text, "${")
+	if first := strings.Index(text, "}"); strings.Contains(text, "${") && (!ok || first >= 0 && first < len(text)-1) {
+		return Target{text: text, source: mixed}
+	}
 	if !ok {
 		return Target{text: text}
 	}
@@ -65,6 +69,8 @@ func (t Target) Unique() bool {
 		return true
 	case nodeAttr, nodeMeta:
 		return strings.HasPrefix(t.key, "unique.")
+	case mixed:
+		return strings.Contains(t.text, ".unique.")
 	}
 	return false
 }
@@ -90,6 +96,8 @@ func (t Target) Value(n *model.Node) (string, bool) {
 	case nodeMeta:
 		v, ok := n.Meta[t.key]
 		return v, ok
+	case mixed:
+		return expand(t.text, n)
 	}
 	return "", false
 }

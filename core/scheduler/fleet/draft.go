@@ -23,7 +23,7 @@ func (d *Draft) Row(n Num) (*Nodes, *Use, uint32) {
 }
 
 // InUse returns what allocations use of a node, with the draft's changes.
-func (d *Draft) InUse(n Num) Amount { return d.use[n/PageSize].at(uint32(n % PageSize)) }
+func (d *Draft) InUse(n Num) Amount { return d.use[n/PageSize].InUse(uint32(n % PageSize)) }
 
 // Exact returns the ports, cores and devices in use on a node, with the draft's changes.
 func (d *Draft) Exact(n Num) *Exact { return d.use[n/PageSize].Exact[n%PageSize] }

@@ -59,8 +59,8 @@ type Use struct {
 	Exact  [PageSize]*Exact // nil: no port, core or device in use
 }
 
-// at returns row i's use.
-func (u *Use) at(i uint32) Amount {
+// InUse returns row i's use.
+func (u *Use) InUse(i uint32) Amount {
 	return Amount{
 		CPU: u.CPU[i], Memory: u.Memory[i], Disk: u.Disk[i],
 		Cores: u.Cores[i], Ports: u.Ports[i], Allocs: u.Allocs[i],
@@ -76,8 +76,8 @@ func (u *Use) add(i uint32, a Amount, sign int64) {
 	u.Allocs[i] += int32(sign) * a.Allocs
 }
 
-// at returns row i's capacity; Allocs is 0 where there is no limit.
-func (n *Nodes) at(i uint32) Amount {
+// Capacity returns row i's capacity; Allocs is 0 where there is no limit.
+func (n *Nodes) Capacity(i uint32) Amount {
 	return Amount{
 		CPU: n.CPU[i], Memory: n.Memory[i], Disk: n.Disk[i],
 		Cores: n.Cores[i], Ports: n.Ports[i], Allocs: n.MaxAllocs[i],

@@ -58,12 +58,12 @@ func (s *Snapshot) NodeByID(id string) *model.Node {
 }
 
 // Capacity returns what allocations may use of a node; Allocs is 0 where there is no limit.
-func (s *Snapshot) Capacity(n Num) Amount { return s.nodes[n/PageSize].at(uint32(n % PageSize)) }
+func (s *Snapshot) Capacity(n Num) Amount { return s.nodes[n/PageSize].Capacity(uint32(n % PageSize)) }
 
 // InUse returns what allocations use of a node.
 func (s *Snapshot) InUse(n Num) Amount {
 	i := uint32(n % PageSize)
-	return s.use[n/PageSize].at(i)
+	return s.use[n/PageSize].InUse(i)
 }
 
 // Exact returns the ports, cores and devices in use on a node; nil when there are none.

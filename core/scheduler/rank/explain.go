@@ -15,10 +15,13 @@ const topScores = 5
 // Failure explains why Next found no node.
 func (p *Placer) Failure() *model.AllocMetric {
 	m := p.counts()
+	p.Rules.Elsewhere(m)
+	var near feasible.Nearest
 	for row, at := range p.at {
 		if at >= 0 {
 			continue
 		}
+		near.Add(p.Rules, fleet.Num(row))
 		class := p.Draft.Node(fleet.Num(row)).NodeClass
 		if class == "" {
 			continue
@@ -29,6 +32,7 @@ func (p *Placer) Failure() *model.AllocMetric {
 			m.ClassFiltered = bump(m.ClassFiltered, class, 1)
 		}
 	}
+	m.NearMisses = near.Report(p.Rules)
 	return m
 }
 
