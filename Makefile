@@ -30,7 +30,7 @@ GOBUILD  := $(GO) build $(TAGS) -trimpath -ldflags '$(LDFLAGS)'
 # The reference CNI plugins are built as they are, from a module of their own; keep the version in step with its go.mod.
 CNI      := github.com/containernetworking/plugins
 
-.PHONY: help build windows demo test ci soak chaos-plugins bench lint generate stale cross cross-windows cross-arm64 deps clean
+.PHONY: help build windows demo test ci soak chaos-plugins bench bench-placement lint generate stale cross cross-windows cross-arm64 deps clean
 help: ## list the targets
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
 
@@ -83,6 +83,16 @@ chaos-plugins: build ## swap a driver's binary SWAPS times (1000) under 50 tasks
 bench: build ## the figures of docs/benchmarks.md
 	cd e2e && GOWORK=off $(GO) run $(TAGS) -trimpath ./bench -bin ../$(BIN) $(BENCHFLAGS)
 	cd e2e && GOWORK=off DROVER_TIER=bench $(GO) test -count=1 -v -run TestMaliciousPlugins ./malicious | grep -E 'median|^(---|ok|FAIL)'
+
+# What is measured: NODES, JOBS, COUNT, TYPE=service|batch; SPREAD=1 and CONSTRAINTS=1 add them; PLACEMENTFLAGS for more.
+bench-placement: export NODES ?= 5000
+bench-placement: ## placements per second: the scheduler alone, then end to end with simulated nodes
+	@mkdir -p $(BIN)
+	NODES=$(NODES) COUNT=$(or $(ALONE),1200) $(GO) test ./core/scheduler -run '^$$' -bench '^BenchmarkPlacement$$'
+	$(GOBUILD) -o $(BIN)/drover ./core/cmd/drover
+	$(GOBUILD) -o $(BIN)/drover-nodesim ./core/cmd/drover-nodesim
+	cd e2e && GOWORK=off $(GO) run ./placement -bin ../$(BIN) -nodes $(NODES) -jobs $(or $(JOBS),100) -count $(or $(COUNT),100) \
+		-type $(or $(TYPE),service) $(if $(SPREAD),-spread) $(if $(CONSTRAINTS),-constraints) $(PLACEMENTFLAGS)
 
 lint: ## formatting and vet
 	@out=$$(gofmt -l $(MODULES) e2e docs); if [ -n "$$out" ]; then echo "not formatted (run gofmt -w):"; echo "$$out"; exit 1; fi
