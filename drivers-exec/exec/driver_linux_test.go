@@ -130,6 +130,42 @@ func TestVolumesAndDevices(t *testing.T) {
 	}
 }
 
+// What the host's directories lack is shown beside what they have, at any depth, and what the host hides stays hidden.
+func TestMountInsideReadOnlyDirectory(t *testing.T) {
+	n := newNode(t)
+	volume, shown := t.TempDir(), t.TempDir()
+	os.Chmod(volume, 0o777)
+	os.Chmod(shown, 0o755)
+	os.WriteFile(filepath.Join(volume, "in"), []byte("inside\n"), 0o644)
+	os.Mkdir(filepath.Join(shown, "there"), 0o750)
+	_, before := os.Stat("/etc/drover-test-files")
+	out := run(t, n, func(c *driver.TaskConfig) {
+		c.User = "root"
+		c.Mounts = []driver.Mount{
+			{TaskPath: "/etc/drover-test-files", HostPath: volume},
+			{TaskPath: "/etc/apt/drover/deep", HostPath: volume, Readonly: true},
+			{TaskPath: "/usr/share/drover-test-file", HostPath: filepath.Join(volume, "in")},
+			{TaskPath: "/srv/shown", HostPath: shown, Readonly: true},
+			{TaskPath: "/srv/shown/there/more", HostPath: volume},
+		}
+	}, `cat /etc/drover-test-files/in /etc/apt/drover/deep/in /usr/share/drover-test-file /srv/shown/there/more/in
+test -s /etc/passwd && test -s /etc/apt/sources.list -o -d /etc/apt/sources.list.d && echo host
+stat -c %a /srv/shown/there
+echo x >/etc/drover-test-files/out && echo written
+touch /etc/x /etc/apt/x /etc/apt/drover/x /etc/apt/drover/deep/x /srv/shown/x 2>&1 | grep -c 'Read-only'
+wc -c </etc/shadow
+command -v env`)
+	if want := "inside\ninside\ninside\ninside\nhost\n750\nwritten\n5\n0\n/usr/bin/env\n"; out != want {
+		t.Fatalf("got\n%s\nwant\n%s", out, want)
+	}
+	if _, now := os.Stat("/etc/drover-test-files"); !os.IsNotExist(before) || !os.IsNotExist(now) {
+		t.Fatalf("the host's /etc: before %v, now %v", before, now)
+	}
+	if text, _ := os.ReadFile(filepath.Join(volume, "out")); string(text) != "x\n" {
+		t.Fatalf("volume holds %q", text)
+	}
+}
+
 // A job's directories are its own to fill: a link in them must not lead a
 // mount, or the driver, to the host.
 func TestLinksDoNotEscape(t *testing.T) {

@@ -82,12 +82,12 @@ func look(inside string, root *launch.Root) (bool, error) {
 }
 
 // owner finds the mount that a path inside the root lies on, and the rest of
-// the path below it.
+// the path below it. An overlay shows what the bind mount below it does.
 func owner(inside string, root *launch.Root) (*launch.Entry, string) {
 	var best *launch.Entry
 	for i := range root.Entries {
 		e := &root.Entries[i]
-		if e.Kind != launch.Bind && e.Kind != launch.Filesystem {
+		if e.Kind != launch.Bind && e.Kind != launch.Filesystem || e.Source == overlay {
 			continue
 		}
 		if inside == e.Target || strings.HasPrefix(inside, e.Target+"/") {

@@ -44,11 +44,11 @@ func Root(v View) (*launch.Root, error) {
 	if v.Hidden != nil {
 		hidden = v.Hidden.covers(v.Chroot, v.User, time.Now())
 	}
-	return &launch.Root{
-		On:      v.Task.TaskDir(),
-		Entries: slices.Concat(host, hidden, kernelTrees(devices), own, files, mounts, masks()),
-		NoPivot: v.NoPivot,
-	}, nil
+	entries, err := withPoints(slices.Concat(host, hidden, kernelTrees(devices), own, files, mounts, masks()), mountedBelow)
+	if err != nil {
+		return nil, err
+	}
+	return &launch.Root{On: v.Task.TaskDir(), Entries: entries, NoPivot: v.NoPivot}, nil
 }
 
 // Writable are the places of a root where its task may write, as far as mounts and permissions let it: everything but the

@@ -75,6 +75,8 @@ func (p *program) entry(e Entry, tree int, made map[string]bool) {
 	case Filesystem:
 		p.mountPoint(e, made)
 		p.add(name, unix.SYS_MOUNT, p.str(e.Source), p.str(e.Target), p.str(e.Source), e.mountFlags(), p.str(e.Data))
+	case Point:
+		p.mountPoint(e, made)
 	case Symlink:
 		p.add(name, unix.SYS_SYMLINKAT, p.str(e.Source), fdcwd, p.str(e.Target))
 		p.tolerate(unix.EEXIST, 0)

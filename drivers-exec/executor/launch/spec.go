@@ -108,6 +108,8 @@ const (
 	Rebind Kind = "rebind"
 	// Filesystem mounts a file system of type Source with Data as options.
 	Filesystem Kind = "fs"
+	// Point makes an empty directory or file.
+	Point Kind = "point"
 	// Symlink makes a symbolic link to Source.
 	Symlink Kind = "symlink"
 	// Device makes a character device Major:Minor with permissions 0666.
