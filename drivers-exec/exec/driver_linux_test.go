@@ -130,6 +130,23 @@ func TestVolumesAndDevices(t *testing.T) {
 	}
 }
 
+// A task opens the devices it was given, as it was allowed to, and no others.
+func TestDevicePermissions(t *testing.T) {
+	n := newNode(t)
+	out := run(t, n, func(c *driver.TaskConfig) {
+		c.User = "root"
+		c.Devices = []driver.Device{{HostPath: "/dev/loop-control", TaskPath: "/dev/log0", Permissions: "r"}}
+	}, "(: </dev/log0) && echo read; (: >/dev/log0) 2>&1 | grep -o 'Operation not permitted'; echo x >/dev/null && (: </dev/tty) 2>&1 | grep -o 'No such device'")
+	if want := "read\nOperation not permitted\nNo such device\n"; out != want {
+		t.Fatalf("got\n%s\nwant\n%s", out, want)
+	}
+	task := n.Task(shell("true"))
+	task.Devices = []driver.Device{{HostPath: "/dev/null", Permissions: "rx"}}
+	if _, err := n.Driver().StartTask(t.Context(), task); err == nil || !strings.Contains(err.Error(), `permissions "rx"`) {
+		t.Fatalf("start with unknown permissions: %v", err)
+	}
+}
+
 // What the host's directories lack is shown beside what they have, at any depth, and what the host hides stays hidden.
 func TestMountInsideReadOnlyDirectory(t *testing.T) {
 	n := newNode(t)

@@ -27,10 +27,23 @@ type Limits struct {
 	CPUs string
 	// PIDs bounds the number of threads.
 	PIDs int64
+	// Devices are all that may be opened or made; nil means any.
+	Devices []Device
 }
 
-// Any reports whether anything is limited.
-func (l Limits) Any() bool { return l != Limits{} }
+// Device is a device, or several, that may be used.
+type Device struct {
+	Block bool // or else a character device
+	// Major and Minor are its numbers; -1 stands for all.
+	Major, Minor int64
+	// Access is made of r (read), w (write) and m (make a node).
+	Access string
+}
+
+// metered reports whether an amount of anything is limited.
+func (l Limits) metered() bool {
+	return l.Memory != 0 || l.Reservation != 0 || l.CPUShares != 0 || l.CPUs != "" || l.PIDs != 0
+}
 
 // Group is a task's place in the hierarchies. It is stored with the task, so
 // field names are fixed.

@@ -163,3 +163,46 @@ func TestLimitThatCannotBe(t *testing.T) {
 		})
 	}
 }
+
+// Version 2 filters by a program attached to the group. Its tree needs no controller for that.
+func TestDevices(t *testing.T) {
+	all := layouts(t)
+	if h := all["as it is"]; h.Unified != "" {
+		all["version 2"] = Host{Unified: h.Unified, V1: map[string]string{"pids": h.V1["pids"]}}
+	}
+	for name, h := range all {
+		t.Run(name, func(t *testing.T) {
+			if h.V1["devices"] == "" && h.Unified == "" {
+				t.Skip("nothing limits devices here")
+			}
+			g, err := h.Create("test.devices."+strings.ReplaceAll(name, " ", ""), Limits{Devices: []Device{
+				{Major: 1, Minor: 3, Access: "rw"}, {Major: 1, Minor: 5, Access: "r"},
+			}}, "")
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer func() {
+				if err := g.Remove(); err != nil {
+					t.Error(err)
+				}
+			}()
+			born, join := g.Enter()
+			if born != "" {
+				join = append(join, born)
+			}
+			enter := ""
+			for _, dir := range join {
+				enter += "echo $$ >'" + dir + "/cgroup.procs' && "
+			}
+			out, err := exec.Command("sh", "-c", "exec 2>&1; "+enter+`
+				echo x >/dev/null && echo null
+				head -c 1 /dev/zero | wc -c
+				(echo x >/dev/zero) || true
+				(: </dev/full) || true`).Output()
+			text := string(out)
+			if err != nil || !strings.HasPrefix(text, "null\n1\n") || strings.Count(text, "Operation not permitted") != 2 {
+				t.Errorf("%v:\n%s", err, text)
+			}
+		})
+	}
+}

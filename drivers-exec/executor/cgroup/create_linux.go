@@ -22,6 +22,11 @@ func (h Host) Create(name string, limits Limits, given string) (g Group, err err
 			_ = g.Remove()
 		}
 	}()
+	defer func() {
+		if err == nil && limits.Devices != nil {
+			err = h.limitDevices(g, limits.Devices)
+		}
+	}()
 	switch {
 	case h.pure() && strings.HasPrefix(given, h.Unified+"/"):
 		if _, err := os.Stat(given); err != nil {
@@ -37,12 +42,15 @@ func (h Host) Create(name string, limits Limits, given string) (g Group, err err
 	if err := mkdir(g.Tree); err != nil {
 		return g, err
 	}
-	if !limits.Any() && given == "" {
+	g.V1 = map[string]string{}
+	if h.V1["devices"] != "" && limits.Devices != nil {
+		g.V1["devices"] = filepath.Join(h.V1["devices"], Parent, name)
+	}
+	if !limits.metered() && given == "" {
 		return g, nil
 	}
-	g.V1 = map[string]string{}
 	for _, controller := range []string{"memory", "cpu", "pids"} {
-		if h.V1[controller] != "" && limits.Any() {
+		if h.V1[controller] != "" && limits.metered() {
 			g.V1[controller] = filepath.Join(h.V1[controller], Parent, name)
 		}
 	}
@@ -81,7 +89,7 @@ func (h Host) createUnified(g Group, limits Limits) error {
 			return fmt.Errorf("make cgroup: %w", err)
 		}
 	}
-	if !limits.Any() {
+	if !limits.metered() {
 		return nil
 	}
 	m, err := fs2.NewManager(c, g.Tree)
@@ -98,7 +106,7 @@ func (h Host) createUnified(g Group, limits Limits) error {
 func (h Host) limitV1(g Group, limits Limits) error {
 	own := map[string]string{}
 	for controller, dir := range g.V1 {
-		if len(g.Given) == 0 || dir != g.Given[0] {
+		if controller != "devices" && !g.given(dir) {
 			own[controller] = dir
 		}
 	}

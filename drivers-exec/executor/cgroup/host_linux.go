@@ -67,7 +67,7 @@ func parse(r io.Reader) (Host, error) {
 }
 
 // controllers are those of version 1 that tasks are put into.
-var controllers = []string{"freezer", "memory", "cpu", "cpuacct", "cpuset", "pids"}
+var controllers = []string{"freezer", "memory", "cpu", "cpuacct", "cpuset", "pids", "devices"}
 
 // Version says in words what there is: "2", "1", "1 and 2" or "none".
 func (h Host) Version() string {

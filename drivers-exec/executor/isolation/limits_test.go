@@ -1,6 +1,7 @@
 package isolation
 
 import (
+	"reflect"
 	"testing"
 
 	"github.com/droverhq/drover/drivers-exec/executor/cgroup"
@@ -19,7 +20,7 @@ func TestLimits(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := &driver.Resources{MemoryMB: c.memory, MemoryMaxMB: c.most}
-			if got := Limits(r); got != c.want {
+			if got := Limits(r); !reflect.DeepEqual(got, c.want) {
 				t.Errorf("got %+v, want %+v", got, c.want)
 			}
 		})

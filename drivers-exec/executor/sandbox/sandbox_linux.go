@@ -107,6 +107,9 @@ func Compose(task *driver.TaskConfig, o Options) (*executor.Command, *driver.Tas
 	}
 	limits := isolation.Limits(&task.Resources)
 	limits.PIDs = o.PIDs
+	if limits.Devices, err = isolation.Access(task.Devices); err != nil {
+		return nil, nil, err
+	}
 	cmd.Group, err = hierarchies.Create(executor.GroupName(task.ID), limits, task.Resources.Linux.CpusetCgroup)
 	return cmd, &changed, err
 }
