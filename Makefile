@@ -30,7 +30,7 @@ GOBUILD  := $(GO) build $(TAGS) -trimpath -ldflags '$(LDFLAGS)'
 # The reference CNI plugins are built as they are, from a module of their own; keep the version in step with its go.mod.
 CNI      := github.com/containernetworking/plugins
 
-.PHONY: help build windows demo test ci soak chaos-plugins bench bench-placement lint generate stale cross cross-windows cross-arm64 deps clean
+.PHONY: help build windows demo test ci root soak chaos-plugins bench bench-placement lint generate stale cross cross-windows cross-arm64 deps clean
 help: ## list the targets
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
 
@@ -64,7 +64,7 @@ test: deps build windows ## unit, golden and end-to-end tests (about 10 minutes)
 	cd e2e/thirdparty && GOWORK=off $(GO) test -timeout 10m ./...
 	cd e2e/thirdparty/sdkhost && GOWORK=off $(GO) test -timeout 10m ./...
 
-ci: deps lint stale cross build ## what CI runs: everything, small counts, race detector
+ci: root deps lint stale cross build ## what CI runs, as root: everything, small counts, race detector
 	$(GO) test -race -timeout 20m $(QUICK)
 	$(GO) test -p 1 -timeout 20m $(SLOW)
 	cd sdk && GOWORK=off $(GO) test ./...
@@ -72,6 +72,9 @@ ci: deps lint stale cross build ## what CI runs: everything, small counts, race 
 	cd e2e && GOWORK=off DROVER_TIER=ci $(GO) test -timeout 20m ./runtimes
 	cd e2e/thirdparty && GOWORK=off $(GO) test -timeout 10m ./...
 	cd e2e/thirdparty/sdkhost && GOWORK=off $(GO) test -timeout 10m ./...
+
+root:
+	@[ "$$(id -u)" = 0 ] || { echo "make ci needs root: without it the tests of isolation, networks, devices and engines are skipped" >&2; exit 1; }
 
 soak: build ## the same with full counts (hours)
 	DROVER_TIER=soak $(GO) test -timeout 4h $(PACKAGES)

@@ -5,9 +5,7 @@ import (
 	"time"
 )
 
-// Grammar returns the whole grammar, beginning with the job block. It is shared and must not be changed.
-func Grammar() *Block { return grammar() }
-
+// grammar returns the whole grammar, beginning with the job block. It is shared and must not be changed.
 var grammar = sync.OnceValue(jobBlock)
 
 // ns writes a duration as the tree holds it.

@@ -15,7 +15,7 @@ var notInModel = map[string]bool{
 // TestGrammarFitsModel checks that the grammar and the domain model have the same fields: what can be written has a
 // place to go to, and what the model has can be written.
 func TestGrammarFitsModel(t *testing.T) {
-	fits(t, Grammar(), reflect.TypeFor[model.Job](), map[*Block]bool{})
+	fits(t, grammar(), reflect.TypeFor[model.Job](), map[*Block]bool{})
 }
 
 // byServers are fields of the model that nobody writes in a job.

@@ -42,7 +42,7 @@ as ` + "`\"30s\"`" + `. How files are written at all (variables, functions, dyna
 func reference() string {
 	r := &referencer{shown: map[string]string{}}
 	r.b.WriteString(referenceHead)
-	r.block(Grammar(), "job")
+	r.block(grammar(), "job")
 	return r.b.String()
 }
 

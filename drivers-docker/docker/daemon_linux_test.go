@@ -47,8 +47,8 @@ var testDaemon daemon
 
 // daemon is a dockerd of the tests' own: its files, its socket, its bridge, no firewall rules.
 type daemon struct {
-	once   sync.Once
-	reason string // why there is none
+	once sync.Once
+	err  error // why there is none
 
 	dir, bridge string
 	live        bool
@@ -59,25 +59,25 @@ type daemon struct {
 
 func docker(t *testing.T) *daemon {
 	t.Helper()
-	testDaemon.once.Do(func() { testDaemon.reason = testDaemon.setup() })
-	if testDaemon.reason != "" {
-		t.Skip(testDaemon.reason)
+	if os.Geteuid() != 0 {
+		t.Skip("needs root for a dockerd of its own")
+	}
+	testDaemon.once.Do(func() { testDaemon.err = testDaemon.setup() })
+	if testDaemon.err != nil {
+		t.Fatal(testDaemon.err)
 	}
 	return &testDaemon
 }
 
-func (d *daemon) setup() string {
-	if os.Geteuid() != 0 {
-		return "needs root for a dockerd of its own"
-	}
+func (d *daemon) setup() error {
 	for _, program := range []string{"dockerd", "busybox", "ip"} {
 		if _, err := exec.LookPath(program); err != nil {
-			return program + " is not installed (.ci/deps installs it)"
+			return fmt.Errorf("%w (.ci/deps installs it)", err)
 		}
 	}
 	dir, err := os.MkdirTemp("", "dkr")
 	if err != nil {
-		return err.Error()
+		return err
 	}
 	d.dir, d.live = dir, true
 	d.bridge = fmt.Sprintf("dkr%d", os.Getpid()%100000)
@@ -87,22 +87,22 @@ func (d *daemon) setup() string {
 		{"link", "set", d.bridge, "up"},
 	} {
 		if out, err := exec.Command("ip", args...).CombinedOutput(); err != nil {
-			return fmt.Sprintf("ip %v: %s", args, out)
+			return fmt.Errorf("ip %v: %w: %s", args, err, out)
 		}
 	}
 	if d.log, err = os.Create(filepath.Join(dir, "log")); err != nil {
-		return err.Error()
+		return err
 	}
 	if d.client, err = client.New(client.WithHost(d.endpoint())); err != nil {
-		return err.Error()
+		return err
 	}
 	if err := d.start(); err != nil {
-		return err.Error()
+		return err
 	}
 	if err := d.makeImage(busybox); err != nil {
-		return err.Error()
+		return err
 	}
-	return ""
+	return nil
 }
 
 func (d *daemon) endpoint() string { return "unix://" + filepath.Join(d.dir, "d.sock") }

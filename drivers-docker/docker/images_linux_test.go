@@ -41,7 +41,7 @@ const (
 func newRegistry(t *testing.T, auth bool) *registryServer {
 	t.Helper()
 	if _, err := exec.LookPath("docker-registry"); err != nil {
-		t.Skip("docker-registry is not installed (.ci/deps installs it)")
+		t.Fatal("docker-registry is not installed (.ci/deps installs it)")
 	}
 	dir := t.TempDir()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -54,7 +54,7 @@ func newRegistry(t *testing.T, auth bool) *registryServer {
 	if auth {
 		out, err := exec.Command("htpasswd", "-Bbn", user, password).Output()
 		if err != nil {
-			t.Skip("htpasswd is not installed (.ci/deps installs it)")
+			t.Fatalf("htpasswd (.ci/deps installs it): %v", err)
 		}
 		if err := os.WriteFile(dir+"/htpasswd", out, 0o600); err != nil {
 			t.Fatal(err)

@@ -7,7 +7,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"github.com/droverhq/drover/sdk/driver"
@@ -244,6 +243,3 @@ func (r reach) read(path string) ([]byte, error) {
 	}
 	return data, err
 }
-
-// recycled words, for events.
-func list(names []string) string { return strings.Join(names, ", ") }

@@ -37,7 +37,7 @@ func newSite(t *testing.T, config string) *site {
 		t.Skip("network namespaces need root")
 	}
 	if _, err := exec.LookPath("nft"); err != nil {
-		t.Skip("package nftables is not installed")
+		t.Fatal("package nftables is not installed (.ci/deps installs it)")
 	}
 	bin := harness.Bin(t)
 	plugins := t.TempDir()

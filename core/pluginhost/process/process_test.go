@@ -4,10 +4,9 @@ package process
 
 import (
 	"errors"
-	"os"
-	"os/exec"
-	"strings"
 	"testing"
+
+	"golang.org/x/sys/unix"
 )
 
 func sleeper(t *testing.T) *Process {
@@ -82,25 +81,12 @@ func TestImpostorIsNotTouched(t *testing.T) {
 }
 
 func TestOwnSession(t *testing.T) {
-	out, err := os.CreateTemp(t.TempDir(), "")
+	p := sleeper(t)
+	session, err := unix.Getsid(p.ID().PID)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer out.Close()
-	p, err := Start(Command{Path: "/bin/sh", Args: []string{"-c", "ps -o sid= -p $$"}, Env: os.Environ(), Stdout: out})
-	if err != nil {
-		t.Fatal(err)
-	}
-	<-p.Done()
-	got, err := os.ReadFile(out.Name())
-	if err != nil {
-		t.Fatal(err)
-	}
-	mine, err := exec.Command("ps", "-o", "sid=", "-p", "self").Output()
-	if err == nil && strings.TrimSpace(string(got)) == strings.TrimSpace(string(mine)) {
-		t.Errorf("it shares our session %s", mine)
-	}
-	if strings.TrimSpace(string(got)) == "" {
-		t.Skip("no ps here")
+	if session != p.ID().PID {
+		t.Errorf("process %d is in session %d", p.ID().PID, session)
 	}
 }

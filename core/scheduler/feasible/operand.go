@@ -188,28 +188,3 @@ func matchSemver(rules []semverRule, s string) bool {
 	}
 	return true
 }
-
-// ValidOperand reports why a constraint's operand and right side cannot work; nil when they can. A right side with
-// references is not known yet and passes.
-func ValidOperand(name, right string) error {
-	switch name {
-	case model.OpDistinctHosts, model.OpDistinctProperty:
-		return nil
-	}
-	if _, err := operand(name); err != nil {
-		return err
-	}
-	if strings.Contains(right, "${") {
-		return nil
-	}
-	var err error
-	switch name {
-	case model.OpRegexp:
-		_, err = parseRegexp(right)
-	case model.OpVersion:
-		_, err = version.NewConstraint(right)
-	case model.OpSemver:
-		_, err = parseSemver(right)
-	}
-	return err
-}

@@ -96,28 +96,6 @@ func TestUniqueTargetsEscapeTheClass(t *testing.T) {
 	}
 }
 
-func TestValidOperand(t *testing.T) {
-	for name, c := range map[string]struct {
-		op, right string
-		ok        bool
-	}{
-		"regexp":             {"regexp", "^a", true},
-		"broken regexp":      {"regexp", "(", false},
-		"version":            {"version", ">= 1", true},
-		"broken version":     {"version", ">= x", false},
-		"semver":             {"semver", ">= 1.0.0", true},
-		"pessimistic semver": {"semver", "~> 1.0.0", false},
-		"semver of nothing":  {"semver", ">=", false},
-		"reference":          {"regexp", "${meta.x}(", true},
-		"unknown":            {"like", "a", false},
-		"distinct":           {"distinct_hosts", "", true},
-	} {
-		if err := ValidOperand(c.op, c.right); (err == nil) != c.ok {
-			t.Errorf("%s: %v", name, err)
-		}
-	}
-}
-
 func TestDatacenterGlobs(t *testing.T) {
 	for name, c := range map[string]struct {
 		globs []string
