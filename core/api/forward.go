@@ -121,6 +121,7 @@ func (a *API) send(w http.ResponseWriter, r *http.Request, addr string, body []b
 		Rewrite: func(p *httputil.ProxyRequest) {
 			p.Out.URL.Scheme, p.Out.URL.Host, p.Out.Host = "http", addr, p.In.Host
 			p.SetXForwarded()
+			p.Out.Header.Del(forwardedHeader) // only we say so, never who asked us
 			if a.srv != nil {
 				p.Out.Header.Set(forwardedHeader, "1")
 			}

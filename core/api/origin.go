@@ -9,13 +9,17 @@ import (
 
 // fromForeignPage reports a request that changes something and that a browser sends for a page which is not ours: any
 // page that somebody on this machine looks at can post a form to the loopback address, and a job runs as the agent's
-// user. A token in a header is proof enough of the contrary, since pages cannot add one to such requests unasked.
+// user. A websocket is such a request too, although it begins with GET: commands run through it. A token in a header is
+// proof enough of the contrary, since pages cannot add one to such requests unasked.
 //
 // A page can also be of our origin by name only, when its name server answers with our address later on. So on loopback
 // the name must be one that nobody else hands out.
 func fromForeignPage(r *http.Request) bool {
-	if r.Method == http.MethodGet || r.Method == http.MethodHead || r.Method == http.MethodOptions {
-		return false
+	switch r.Method {
+	case http.MethodGet, http.MethodHead, http.MethodOptions:
+		if r.Header.Get("Upgrade") == "" {
+			return false
+		}
 	}
 	if r.Header.Get("Origin") == "" || r.Header.Get("X-Nomad-Token") != "" || r.Header.Get("Authorization") != "" {
 		return false

@@ -17,14 +17,18 @@ func TestFromForeignPage(t *testing.T) {
 	address := strings.TrimPrefix(server.URL, "http://")
 	port := address[strings.LastIndex(address, ":"):]
 	for name, tc := range map[string]struct {
-		method, host, origin, token string
-		refused                     bool
+		method, host, origin, token, upgrade string
+		refused                              bool
 	}{
 		"command line":                 {method: "PUT"},
 		"page of another site":         {method: "POST", origin: "http://evil.example", refused: true},
 		"sandboxed page":               {method: "POST", origin: "null", refused: true},
 		"page on another port":         {method: "DELETE", origin: "http://127.0.0.1:1", refused: true},
 		"reading":                      {method: "GET", origin: "http://evil.example"},
+		"websocket of another site":    {method: "GET", origin: "http://evil.example", upgrade: "websocket", refused: true},
+		"websocket of a name by now":   {method: "GET", host: "evil.example" + port, origin: "http://evil.example" + port, upgrade: "websocket", refused: true},
+		"websocket of an own page":     {method: "GET", origin: server.URL, upgrade: "websocket"},
+		"websocket of a command line":  {method: "GET", upgrade: "websocket"},
 		"with a token":                 {method: "POST", origin: "http://evil.example", token: "t"},
 		"own page":                     {method: "POST", origin: server.URL},
 		"own page as localhost":        {method: "POST", host: "localhost" + port, origin: "http://localhost" + port},
@@ -39,7 +43,7 @@ func TestFromForeignPage(t *testing.T) {
 			if tc.host != "" {
 				r.Host = tc.host
 			}
-			for k, v := range map[string]string{"Origin": tc.origin, "X-Nomad-Token": tc.token} {
+			for k, v := range map[string]string{"Origin": tc.origin, "X-Nomad-Token": tc.token, "Upgrade": tc.upgrade} {
 				if v != "" {
 					r.Header.Set(k, v)
 				}

@@ -11,6 +11,8 @@ import (
 	"sort"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/droverhq/drover/core/pluginhost/trust"
 )
@@ -132,9 +134,16 @@ func signatureID(path string) string {
 	return fmt.Sprint(fileID(info), info.Size(), info.ModTime().UnixNano())
 }
 
+// maxName bounds a file's name, in bytes: the names of its logs and its signature are made of it.
+const maxName = 200
+
 // refusal says why a file must not be loaded; empty = it may.
 func refusal(path string, info fs.FileInfo) string {
-	switch {
+	switch name := filepath.Base(path); {
+	case len(name) > maxName:
+		return fmt.Sprintf("the file's name has %d bytes, more than the limit of %d; rename it", len(name), maxName)
+	case !utf8.ValidString(name) || strings.ContainsFunc(name, unicode.IsControl):
+		return fmt.Sprintf("the file's name %q holds control characters or is not UTF-8; rename it", name)
 	case info.Mode()&fs.ModeSymlink != 0:
 		return fmt.Sprintf("%s is a symbolic link; copy the file itself into plugin_dir", path)
 	case info.IsDir():

@@ -84,6 +84,32 @@ func TestScanSaysWhyAFileIsNotLoaded(t *testing.T) {
 	}
 }
 
+// Names go into the names of logs, into lists and messages.
+func TestScanRefusesNames(t *testing.T) {
+	for file, want := range map[string]string{
+		strings.Repeat("x", maxName):   "",
+		"größe":                        "",
+		strings.Repeat("x", maxName+1): "more than the limit of 200",
+		"two\nlines":                   "control characters",
+		"red\x1b[31m":                  "control characters",
+		"latin\xe9":                    "not UTF-8",
+	} {
+		d := dir(t)
+		path := filepath.Join(d, file)
+		if err := os.WriteFile(path, []byte("#!/bin/sh\n"), 0o755); err != nil {
+			t.Logf("%q: %v", file, err) // not every file system takes every name
+			continue
+		}
+		entries, err := Scan(d)
+		if err != nil || len(entries) != 1 {
+			t.Fatalf("entries %v, error %v", entries, err)
+		}
+		if got := entries[0].Refusal; (want == "") != (got == "") || !strings.Contains(got, want) {
+			t.Errorf("%q: refusal %q, want %q", file, got, want)
+		}
+	}
+}
+
 func TestOpenRefusesText(t *testing.T) {
 	p := filepath.Join(dir(t), "notes")
 	write(t, p, "shopping list\n", 0o755)
