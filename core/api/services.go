@@ -1,7 +1,6 @@
 package api
 
 import (
-	"hash/fnv"
 	"slices"
 	"strconv"
 	"strings"
@@ -52,7 +51,7 @@ func (a *API) serviceGet(rq *request) (any, error) {
 	return a.read(rq, []state.Table{state.TableServices}, func(s *state.Snapshot) (any, error) {
 		items := slices.Collect(s.ServicesByName(rq.Namespace, rq.arg("name")))
 		if n > 0 {
-			items = choose(items, n, key)
+			items = model.ChooseServices(items, n, key)
 		}
 		return page(rq, list[*model.ServiceRegistration]{
 			items:  items,
@@ -72,28 +71,6 @@ func parseChoose(v string) (n int, key string, err error) {
 		return 0, "", rpc.Errorf(rpc.ErrInvalid, "choose must look like \"<number>|<key>\", got %q", v)
 	}
 	return n, key, nil
-}
-
-// choose picks n registrations by rendezvous hashing: the same key gets the same ones, and only those are exchanged
-// that went away.
-func choose(items []*model.ServiceRegistration, n int, key string) []*model.ServiceRegistration {
-	weight := func(r *model.ServiceRegistration) uint64 {
-		h := fnv.New64a()
-		h.Write([]byte(r.AllocID))
-		h.Write([]byte(key))
-		return h.Sum64()
-	}
-	items = slices.Clone(items)
-	slices.SortFunc(items, func(a, b *model.ServiceRegistration) int {
-		if wa, wb := weight(a), weight(b); wa != wb {
-			if wa < wb {
-				return -1
-			}
-			return 1
-		}
-		return strings.Compare(a.ID, b.ID)
-	})
-	return items[:min(n, len(items))]
 }
 
 func (a *API) serviceDelete(rq *request) (any, error) {

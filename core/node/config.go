@@ -17,6 +17,7 @@ import (
 	"github.com/droverhq/drover/core/node/cgroup"
 	"github.com/droverhq/drover/core/node/fingerprint"
 	"github.com/droverhq/drover/core/node/network"
+	"github.com/droverhq/drover/core/node/taskfiles"
 	"github.com/droverhq/drover/core/node/taskrunner"
 	"github.com/droverhq/drover/core/rpc"
 	"github.com/droverhq/drover/sdk/device"
@@ -61,6 +62,9 @@ type Config struct {
 	GC                GC
 	Options           map[string]string
 	DisableRemoteExec bool
+
+	// TaskFiles is the program that renders templates and fetches artifacts; "" = beside the program that runs.
+	TaskFiles string
 
 	Plugins PluginHost
 	Logs    taskrunner.Logs // *tasklog.Client; nil: output is not collected
@@ -129,6 +133,7 @@ func (c Config) withDefaults() (Config, error) {
 	def(&c.Region, model.DefaultRegion)
 	def(&c.Pool, model.NodePoolDefault)
 	def(&c.CgroupParent, cgroup.Default)
+	def(&c.TaskFiles, taskfiles.Path())
 	if c.MinDynamicPort == 0 {
 		c.MinDynamicPort = 20000
 	}

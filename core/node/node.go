@@ -19,7 +19,9 @@ import (
 	"github.com/droverhq/drover/core/node/network"
 	"github.com/droverhq/drover/core/node/statedb"
 	"github.com/droverhq/drover/core/node/taskenv"
+	"github.com/droverhq/drover/core/node/taskfiles"
 	"github.com/droverhq/drover/core/node/taskrunner"
+	"github.com/droverhq/drover/core/node/template"
 	"github.com/droverhq/drover/core/rpc"
 )
 
@@ -43,6 +45,8 @@ type Node struct {
 	served   *grpc.Server // answers the servers' calls
 	send     *updates
 	networks *network.Manager
+	files    *taskfiles.Helper
+	services *watches
 	self     *self
 	place    *servers
 
@@ -105,6 +109,7 @@ func New(cfg Config) (*Node, error) {
 		Plugins: n.cfg.Plugins, Drivers: n.cfg.Plugins, Store: n.store, Wildcard: !n.cfg.PortsOnOneAddress, Now: time.Now,
 		Event: n.send.event, Logger: n.logger.Named("network"),
 	})
+	n.files, n.services = taskfiles.New(cfg.TaskFiles), newWatches(n)
 	n.shared = n.sharedByRunners()
 	registry := rpc.NewRegistry()
 	n.serve(registry)
@@ -159,6 +164,7 @@ func (n *Node) sharedByRunners() *allocrunner.Node {
 	return &allocrunner.Node{
 		Node: &taskrunner.Node{
 			Info: n.self.shown, Region: n.cfg.Region, Drivers: n.cfg.Plugins, Devices: n.cfg.Plugins, Logs: n.cfg.Logs, Store: n.store, Cgroups: n.groups,
+			Renderer: n.files, Fetcher: n.files, Catalog: n.services, FetchLimits: taskfiles.DefaultLimits(), DeniedFunctions: template.DeniedByDefault(),
 			HostEnv:      taskenv.HostEnv(os.Environ(), n.cfg.Options["env.denylist"]),
 			CgroupParent: n.cfg.CgroupParent, MaxKillTimeout: n.cfg.MaxKillTimeout,
 			UsableCompute:  n.found.Resources.Cpu.CpuShares - n.cfg.Reserved.CPU,
@@ -231,6 +237,7 @@ func (n *Node) Shutdown(ctx context.Context, stopTasks bool) error {
 	}
 	n.leave()
 	n.runners.Wait()
+	n.files.Close()
 	n.stopRun()
 	n.mu.Lock()
 	ran := n.runCalled

@@ -16,6 +16,8 @@ var (
 	NodeAllocs = Stream[NodeAllocsRequest, NodeAllocsPush]{"/drover.core.v1.Server/NodeAllocs"}
 	// NodeUpdate brings back what happened on the node, batched.
 	NodeUpdate = Unary[NodeUpdateRequest, NodeUpdateResponse]{"/drover.core.v1.Server/NodeUpdate"}
+	// NodeServices streams what the catalog has of a service, now and after each change.
+	NodeServices = Stream[NodeServicesRequest, NodeServicesPush]{"/drover.core.v1.Server/NodeServices"}
 )
 
 // NodeAuth proves that a call comes from the node it names.
@@ -85,6 +87,18 @@ type NodeUpdateRequest struct {
 // NodeUpdateResponse acknowledges: what it answers is committed.
 type NodeUpdateResponse struct {
 	Index uint64
+}
+
+// NodeServicesRequest names a service, or with Name "" all services of the namespace.
+type NodeServicesRequest struct {
+	NodeAuth
+	Namespace string
+	Name      string
+}
+
+// NodeServicesPush is everything that is registered, ordered by ID.
+type NodeServicesPush struct {
+	Services []*model.ServiceRegistration
 }
 
 // Calls of a server to a node, all about what runs there.

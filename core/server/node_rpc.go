@@ -19,6 +19,7 @@ func (s *Server) register(r *rpc.Registry) {
 	rpc.NodeAllocs.Handle(r, s.nodeAllocs)
 	rpc.NodeUpdate.Handle(r, s.nodeUpdate)
 	s.serveServers(r)
+	rpc.NodeServices.Handle(r, s.nodeServices)
 }
 
 func sameSecret(a, b string) bool { return subtle.ConstantTimeCompare([]byte(a), []byte(b)) == 1 }

@@ -63,6 +63,14 @@ func FailedValidation(now time.Time, err error) *model.TaskEvent {
 	return e
 }
 
+// ArtifactFailed: an artifact could not be fetched.
+func ArtifactFailed(now time.Time, err error) *model.TaskEvent {
+	e := display(New(model.EventArtifactFailed, now, ""), err.Error())
+	e.DownloadError = err.Error()
+	e.Details["download_error"] = err.Error()
+	return e
+}
+
 // SetupFailure: something before the start went wrong.
 func SetupFailure(now time.Time, err error) *model.TaskEvent {
 	e := display(New(model.EventSetupFailure, now, ""), err.Error())

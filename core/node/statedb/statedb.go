@@ -39,6 +39,7 @@ type Task struct {
 	Network    *driver.NetworkOverride
 	Restart    restart.Tracker
 	PayloadSet bool // the dispatch payload has been written
+	Artifacts  int  // of the task's that have been fetched, in their order
 }
 
 // Alloc is what is kept of one allocation.

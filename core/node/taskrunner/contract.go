@@ -14,6 +14,8 @@ import (
 	"github.com/droverhq/drover/core/model"
 	"github.com/droverhq/drover/core/node/allocdir"
 	"github.com/droverhq/drover/core/node/statedb"
+	"github.com/droverhq/drover/core/node/taskfiles/protocol"
+	"github.com/droverhq/drover/core/node/template"
 	"github.com/droverhq/drover/core/tasklog"
 	"github.com/droverhq/drover/sdk/device"
 	"github.com/droverhq/drover/sdk/driver"
@@ -68,6 +70,13 @@ type Logs interface {
 	Update(ctx context.Context, id string, l tasklog.Limits) error
 }
 
+// Fetcher downloads artifacts.
+type Fetcher interface {
+	// Fetch fetches one artifact into q.Dir. progress is called now and then; total 0 = unknown. Errors of class
+	// taskfiles.ErrPermanent would come again.
+	Fetch(ctx context.Context, q *protocol.Fetch, progress func(bytes, total int64)) error
+}
+
 // Cgroups makes the control groups that drivers are told of.
 type Cgroups interface {
 	// Prepare returns the directory for a task, made afresh; "" where the node has none.
@@ -84,26 +93,32 @@ type Services interface {
 
 // Node is what all task runners of a node share.
 type Node struct {
-	Info           func() *model.Node // as registered; not to be changed
-	Region         string
-	Drivers        Drivers
-	Devices        Devices
-	DeviceWait     time.Duration // how long a task that starts waits for its devices; 0 = 10 s
-	Logs           Logs          // nil: output is not collected
-	Store          *statedb.Store
-	Cgroups        Cgroups
-	HostEnv        map[string]string
-	CgroupParent   string
-	MaxKillTimeout time.Duration
-	StopRetry      time.Duration   // first wait after a failed stop; 0 = 5 s
-	UsableCompute  int64           // MHz
-	Restoring      *sync.WaitGroup // counts tasks of client state that have not been looked for yet
-	Contact        <-chan struct{} // closed once the servers have told what this node should run
-	CheckedDrivers map[string]bool // drivers whose tasks may not run as a denied user
-	DeniedUsers    map[string]bool
-	Now            func() time.Time
-	Jitter         func() float64 // in [0, 1)
-	Logger         hclog.Logger
+	Info        func() *model.Node // as registered; not to be changed
+	Region      string
+	Drivers     Drivers
+	Devices     Devices
+	DeviceWait  time.Duration     // how long a task that starts waits for its devices; 0 = 10 s
+	Logs        Logs              // nil: output is not collected
+	Renderer    template.Renderer // of templates; nil: there are none
+	Catalog     template.Catalog  // what templates read of services
+	Fetcher     Fetcher           // of artifacts; nil: there are none
+	FetchLimits protocol.Limits
+	// DeniedFunctions are those that templates may not call, patterns with *.
+	DeniedFunctions []string
+	Store           *statedb.Store
+	Cgroups         Cgroups
+	HostEnv         map[string]string
+	CgroupParent    string
+	MaxKillTimeout  time.Duration
+	StopRetry       time.Duration   // first wait after a failed stop; 0 = 5 s
+	UsableCompute   int64           // MHz
+	Restoring       *sync.WaitGroup // counts tasks of client state that have not been looked for yet
+	Contact         <-chan struct{} // closed once the servers have told what this node should run
+	CheckedDrivers  map[string]bool // drivers whose tasks may not run as a denied user
+	DeniedUsers     map[string]bool
+	Now             func() time.Time
+	Jitter          func() float64 // in [0, 1)
+	Logger          hclog.Logger
 }
 
 // Config is one task.

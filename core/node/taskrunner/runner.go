@@ -13,6 +13,7 @@ import (
 	"github.com/droverhq/drover/core/node/event"
 	"github.com/droverhq/drover/core/node/restart"
 	"github.com/droverhq/drover/core/node/statedb"
+	"github.com/droverhq/drover/core/node/template"
 	"github.com/droverhq/drover/core/rpc"
 	"github.com/droverhq/drover/sdk/driver"
 	"github.com/droverhq/drover/sdk/host"
@@ -35,6 +36,9 @@ type Runner struct {
 	updated  chan struct{} // Update was called
 	ended    chan struct{} // closed when Run has returned
 	looking  bool          // counted in Restoring
+
+	templates *template.Manager // nil before they are rendered; of Run's goroutine, as is
+	watching  *watching         // what keeps them up to date
 
 	fromBefore bool // client state had it and it has not run under this agent yet
 
@@ -201,6 +205,7 @@ func (r *Runner) Run(ctx context.Context) {
 		return
 	}
 	defer r.hearDriver()()
+	defer r.endTemplates()
 	for {
 		var cause restart.Cause
 		if inst == nil {
@@ -214,6 +219,8 @@ func (r *Runner) Run(ctx context.Context) {
 		}
 		if inst != nil {
 			r.fromBefore = false
+			r.setInstance(inst)
+			r.watchTemplates(ctx, inst)
 			var ended bool
 			if cause, ended = r.supervise(ctx, inst); !ended {
 				return

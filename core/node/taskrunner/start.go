@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 
@@ -21,6 +22,7 @@ import (
 var (
 	errInvalid = errors.New("task is not valid") // as specified it can never run
 	errSetup   = errors.New("task setup failed") // before the driver
+	errFetch   = errors.New("artifact could not be fetched")
 	errDriver  = errors.New("driver could not start the task")
 )
 
@@ -49,6 +51,8 @@ func (r *Runner) startFailed(err error) restart.Cause {
 	switch {
 	case errors.Is(err, errInvalid):
 		r.Emit(event.FailedValidation(now, err))
+	case errors.Is(err, errFetch):
+		r.Emit(event.ArtifactFailed(now, err))
 	case errors.Is(err, errSetup):
 		r.Emit(event.SetupFailure(now, err))
 	default:
@@ -182,6 +186,21 @@ func (r *Runner) prepare(ctx context.Context, drv Driver, alloc *model.Allocatio
 		return nil, err
 	}
 	env := r.environment(alloc, task, caps.FSIsolation, devices.Env)
+	if err := r.fetchArtifacts(ctx, task, caps, env); err != nil {
+		return nil, err
+	}
+	rendered, err := r.renderTemplates(ctx, alloc, task, caps, env)
+	if err != nil {
+		return nil, err
+	}
+	if len(rendered) > 0 {
+		extra := maps.Clone(devices.Env)
+		if extra == nil {
+			extra = map[string]string{}
+		}
+		maps.Copy(extra, rendered)
+		env = r.environment(alloc, task, caps.FSIsolation, extra)
+	}
 	config, err := drv.EncodeTaskConfig(task.Config, variables(env))
 	if err != nil {
 		if gone(drv, err) {
