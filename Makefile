@@ -2,7 +2,7 @@
 SHELL    := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 GO       ?= go
-MODULES  := core sdk cni drivers-exec drivers-iis drivers-java drivers-qemu plugins drivers-docker
+MODULES  := core taskfiles sdk cni drivers-exec drivers-iis drivers-java drivers-qemu plugins drivers-docker
 # Tests of these start an engine or virtual machines; CI and soak run them.
 RUNTIMES := drivers-docker drivers-qemu
 BIN      := bin
@@ -37,7 +37,7 @@ help: ## list the targets
 build: ## bin/drover, bin/drover-taskfiles, bin/plugins/*, bin/devices/*, bin/drivers/* and bin/cni/*
 	@mkdir -p $(BIN)/plugins $(BIN)/devices $(BIN)/drivers $(BIN)/examples
 	$(GOBUILD) -o $(BIN)/drover ./core/cmd/drover
-	cd taskfiles && GOWORK=off CGO_ENABLED=0 $(GOBUILD) -o ../$(BIN)/drover-taskfiles ./cmd/drover-taskfiles
+	CGO_ENABLED=0 $(GOBUILD) -o $(BIN)/drover-taskfiles ./taskfiles/cmd/drover-taskfiles
 	@for d in $(PLUGINS); do echo "go build ./$$d"; $(GOBUILD) -o $(BIN)/plugins/$${d##*/} ./$$d; done
 	@for d in $(DEVICES); do echo "go build ./$$d"; $(GOBUILD) -o $(BIN)/devices/drover-$${d##*/} ./$$d; done
 	cd cni/plugins && GOWORK=off CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w -X $(CNI)/pkg/utils/buildversion.BuildVersion=v1.9.1' -o ../../$(BIN)/cni/ tool
@@ -50,7 +50,7 @@ windows: ## bin/windows/drover.exe and bin/windows/plugins/*.exe
 	@mkdir -p $(BIN)/windows/plugins
 	CGO_ENABLED=0 GOOS=windows $(GOBUILD) -o $(BIN)/windows/drover.exe ./core/cmd/drover
 	CGO_ENABLED=0 GOOS=windows $(GOBUILD) -o $(BIN)/windows/plugins/drover-driver-windows-service.exe ./plugins/driver-windows-service
-	cd taskfiles && GOWORK=off CGO_ENABLED=0 GOOS=windows $(GOBUILD) -o ../$(BIN)/windows/drover-taskfiles.exe ./cmd/drover-taskfiles
+	CGO_ENABLED=0 GOOS=windows $(GOBUILD) -o $(BIN)/windows/drover-taskfiles.exe ./taskfiles/cmd/drover-taskfiles
 	@for d in $(WINDOWS); do echo "GOOS=windows go build ./$$d"; CGO_ENABLED=0 GOOS=windows $(GOBUILD) -o $(BIN)/windows/plugins/$${d##*/}.exe ./$$d; done
 
 demo: build ## run the example jobs on a throw-away agent; Ctrl-C ends it
@@ -62,14 +62,12 @@ deps: ## install the Debian packages that the tests need
 
 test: deps build windows ## unit, golden and end-to-end tests (about 10 minutes)
 	$(GO) test -timeout 10m $(QUICK)
-	cd taskfiles && GOWORK=off $(GO) test -timeout 10m ./...
 	cd e2e && GOWORK=off $(GO) test -timeout 10m $$(GOWORK=off $(GO) list ./... | grep -v /runtimes)
 	cd e2e/thirdparty && GOWORK=off $(GO) test -timeout 10m ./...
 	cd e2e/thirdparty/sdkhost && GOWORK=off $(GO) test -timeout 10m ./...
 
 ci: root deps lint stale cross build ## what CI runs, as root: everything, small counts, race detector
 	$(GO) test -race -timeout 20m $(QUICK)
-	cd taskfiles && GOWORK=off $(GO) test -race -timeout 10m ./...
 	$(GO) test -p 1 -timeout 20m $(SLOW)
 	cd sdk && GOWORK=off $(GO) test ./...
 	cd e2e && GOWORK=off DROVER_TIER=ci $(GO) test -timeout 20m $$(GOWORK=off $(GO) list ./... | grep -v /runtimes)
@@ -102,9 +100,8 @@ bench-placement: ## placements per second: the scheduler alone, then end to end 
 		-type $(or $(TYPE),service) $(if $(SPREAD),-spread) $(if $(CONSTRAINTS),-constraints) $(PLACEMENTFLAGS)
 
 lint: ## formatting and vet
-	@out=$$(gofmt -l $(MODULES) taskfiles e2e docs); if [ -n "$$out" ]; then echo "not formatted (run gofmt -w):"; echo "$$out"; exit 1; fi
+	@out=$$(gofmt -l $(MODULES) e2e docs); if [ -n "$$out" ]; then echo "not formatted (run gofmt -w):"; echo "$$out"; exit 1; fi
 	$(GO) vet $(PACKAGES)
-	cd taskfiles && GOWORK=off $(GO) vet ./...
 	cd e2e && GOWORK=off $(GO) vet ./...
 	cd e2e/thirdparty && GOWORK=off $(GO) vet ./...
 	cd e2e/thirdparty/sdkhost && GOWORK=off $(GO) vet ./...

@@ -72,7 +72,7 @@ func importedOn(t *testing.T, module, system string) []string {
 	t.Helper()
 	cmd := exec.Command("go", "list", "-deps", "-test", "-json=ImportPath,Module,Imports", "./...")
 	cmd.Dir = filepath.Join(root(t), module)
-	cmd.Env = append(os.Environ(), goWork(module), "GOOS="+system)
+	cmd.Env = append(os.Environ(), "GOWORK=", "GOOS="+system)
 	out, err := cmd.Output()
 	if err != nil {
 		t.Fatalf("go list in %s: %v", module, err)

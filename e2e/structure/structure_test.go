@@ -33,17 +33,6 @@ var mayImport = map[string][]string{
 	"taskfiles":      {"core/node/taskfiles/protocol"},
 }
 
-// apart are modules that are not in go.work, which would merge the versions they need into those of the others.
-var apart = map[string]bool{"taskfiles": true}
-
-// goWork is the setting of GOWORK for commands in a module.
-func goWork(module string) string {
-	if apart[module] {
-		return "GOWORK=off"
-	}
-	return "GOWORK="
-}
-
 func root(t *testing.T) string {
 	t.Helper()
 	dir, err := filepath.Abs("../..")
@@ -58,7 +47,7 @@ func TestImportRule(t *testing.T) {
 		t.Run(module, func(t *testing.T) {
 			cmd := exec.Command("go", "list", "-deps", "-json=ImportPath", "./...")
 			cmd.Dir = filepath.Join(root(t), module)
-			cmd.Env = append(os.Environ(), goWork(module))
+			cmd.Env = append(os.Environ(), "GOWORK=")
 			out, err := cmd.Output()
 			if err != nil {
 				t.Fatalf("go list in %s: %v", module, err)
