@@ -293,6 +293,78 @@ func TestOutOfMemory(t *testing.T) {
 	})
 }
 
+// A child that the kernel kills for want of memory is told by an event at once, also after the plugin was replaced; a task
+// that ends of it is told by its exit alone.
+func TestChildOutOfMemory(t *testing.T) {
+	n := newNode(t)
+	const hungry = "head -c 200000000 /dev/zero | tr '\\0' '\\n' | sort -S 1G >/dev/null; echo starved; "
+	type told struct {
+		driver.TaskEvent
+		at time.Time
+	}
+	events := make(chan told, 16)
+	listen := func() {
+		d := n.Driver()
+		go d.TaskEvents(t.Context(), func(e driver.TaskEvent) error {
+			events <- told{e, time.Now()}
+			return nil
+		})
+	}
+	expect := func(task *driver.TaskConfig, since time.Time) {
+		t.Helper()
+		select {
+		case e := <-events:
+			if e.TaskID != task.ID || !strings.Contains(e.Message, "Out of memory: the kernel killed") || e.Annotations["oom_kills"] == "" {
+				t.Errorf("event %+v", e)
+			}
+			// The second that users are promised, and as much again for a busy machine.
+			if took := e.at.Sub(since); took > 2*time.Second {
+				t.Errorf("told after %s", took)
+			}
+		case <-time.After(20 * time.Second):
+			t.Error("no event")
+		}
+	}
+	listen()
+	task := n.Task(shell("trap '' USR1; read x </local/go; " + hungry + "read x </local/go; " + hungry + "exec sleep 1000"))
+	task.Resources.MemoryMB = 20
+	gate := filepath.Join(task.LocalDir(), "go")
+	if err := syscall.Mkfifo(gate, 0o666); err != nil {
+		t.Fatal(err)
+	}
+	os.Chmod(gate, 0o666)
+	open := func() {
+		t.Helper()
+		if err := os.WriteFile(gate, []byte("\n"), 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	handle := n.Start(task)
+	open()
+	n.Output(task, "starved")
+	expect(task, time.Now())
+	n.Kill()
+	n.Launch()
+	if err := n.Driver().RecoverTask(t.Context(), handle); err != nil {
+		t.Fatal(err)
+	}
+	listen()
+	open()
+	n.Output(task, "starved\nstarved")
+	expect(task, time.Now())
+
+	last := n.Task(shell(strings.TrimSuffix(hungry, "; echo starved; ") + "; exit $?"))
+	last.Resources.MemoryMB = 20
+	if exit, out := n.Run(last); !exit.OOMKilled {
+		t.Errorf("exit %+v: %s", exit, out)
+	}
+	select {
+	case e := <-events:
+		t.Errorf("event %+v", e)
+	case <-time.After(time.Second):
+	}
+}
+
 // The kernel drops a signal that the first process of a pid namespace does not
 // handle; a stop must not take the whole timeout for that.
 func TestStopWithoutHandler(t *testing.T) {

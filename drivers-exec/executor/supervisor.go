@@ -18,7 +18,8 @@ import (
 // Supervisor starts processes through keepers and follows them. It is safe for
 // concurrent use.
 type Supervisor struct {
-	cfg Config
+	cfg    Config
+	memory memoryEvents
 
 	mu    sync.Mutex
 	links map[string]*link // by keeper directory
@@ -34,6 +35,7 @@ func New(cfg Config) *Supervisor {
 
 // Close lets go of the keepers. Tasks run on, commands inside them end.
 func (s *Supervisor) Close() {
+	s.memory.close()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, l := range s.links {
@@ -48,6 +50,7 @@ type link struct {
 	command []string
 	log     hclog.Logger
 	closed  chan struct{}
+	memory  *memoryEvents // the supervisor's
 
 	connecting sync.Mutex // one attempt at a time
 
@@ -66,7 +69,7 @@ func (s *Supervisor) link(dir string) *link {
 	l := s.links[dir]
 	if l == nil {
 		l = &link{
-			dir: dir, command: s.cfg.KeeperCommand, log: s.cfg.Logger, closed: make(chan struct{}),
+			dir: dir, command: s.cfg.KeeperCommand, log: s.cfg.Logger, closed: make(chan struct{}), memory: &s.memory,
 			processes: map[string]*Process{}, sessions: map[string]chan proc.Exit{},
 		}
 		s.links[dir] = l

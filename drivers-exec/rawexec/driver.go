@@ -138,7 +138,7 @@ func (d *Driver) Start(ctx context.Context, req *driver.StartRequest[taskConfig]
 	if err != nil {
 		return nil, err
 	}
-	state, err := d.Table.Start(ctx, *cmd)
+	state, err := d.Table.Start(ctx, *cmd, req.Emit)
 	if err != nil {
 		return nil, err
 	}
@@ -151,7 +151,7 @@ func (d *Driver) Recover(ctx context.Context, req *driver.RecoverRequest[taskCon
 	if err != nil {
 		return err
 	}
-	return d.Adopt(ctx, req.State, env)
+	return d.Adopt(ctx, req.State, env, req.Emit)
 }
 
 // command composes the process of a task, and makes its cgroup last.

@@ -109,7 +109,7 @@ func (d *Driver) Start(ctx context.Context, req *driver.StartRequest[taskConfig]
 	if err != nil {
 		return nil, err
 	}
-	state, err := d.Table.Start(ctx, *cmd)
+	state, err := d.Table.Start(ctx, *cmd, req.Emit)
 	if err != nil {
 		return nil, err
 	}
@@ -123,5 +123,5 @@ func (d *Driver) Recover(ctx context.Context, req *driver.RecoverRequest[taskCon
 	if err != nil {
 		return err
 	}
-	return d.Adopt(ctx, req.State, env)
+	return d.Adopt(ctx, req.State, env, req.Emit)
 }

@@ -153,7 +153,7 @@ func (d *Driver) Recover(ctx context.Context, req *driver.RecoverRequest[taskCon
 	if err != nil {
 		return err
 	}
-	if err := d.processes.Adopt(ctx, req.State, env); err != nil {
+	if err := d.processes.Adopt(ctx, req.State, env, req.Emit); err != nil {
 		return err
 	}
 	d.enter(req.Task, &req.Config)

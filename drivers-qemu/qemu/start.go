@@ -30,7 +30,7 @@ func (d *Driver) Start(ctx context.Context, req *driver.StartRequest[taskConfig]
 	if err != nil {
 		return nil, errors.Join(err, tidy(task.TaskDir(), c.NoCloud != nil))
 	}
-	state, err := d.processes.Start(ctx, *cmd)
+	state, err := d.processes.Start(ctx, *cmd, req.Emit)
 	if err != nil {
 		return nil, errors.Join(err, tidy(task.TaskDir(), c.NoCloud != nil))
 	}

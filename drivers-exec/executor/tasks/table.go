@@ -59,25 +59,42 @@ func (t *Table) Configure(node *plugin.NodeConfig) {
 	t.core = float64(node.Topology.TotalCompute()) / float64(len(node.Topology.Cores))
 }
 
-// Start runs a command as a task and enters it in the table.
-func (t *Table) Start(ctx context.Context, c executor.Command) (executor.State, error) {
+// Start runs a command as a task and enters it in the table. emit shows its user what no exit tells.
+func (t *Table) Start(ctx context.Context, c executor.Command, emit driver.EmitFunc) (executor.State, error) {
 	p, err := t.sup.Start(ctx, c)
 	if err != nil {
 		return executor.State{}, err
 	}
 	t.enter(c.ID, &task{process: p, env: c.Spec.Env})
+	t.watchMemory(p, emit)
 	return p.State(), nil
 }
 
 // Adopt enters a task that an earlier process of the driver started. env is
-// the environment for commands inside it.
-func (t *Table) Adopt(ctx context.Context, st executor.State, env []string) error {
+// the environment for commands inside it, emit as for Start.
+func (t *Table) Adopt(ctx context.Context, st executor.State, env []string, emit driver.EmitFunc) error {
 	p, err := t.sup.Recover(ctx, st)
 	if err != nil {
 		return err
 	}
 	t.enter(st.ID, &task{process: p, env: env})
+	t.watchMemory(p, emit)
 	return nil
+}
+
+// watchMemory shows the task's user that the kernel killed a part of the task. A task that cannot be watched runs on: how
+// it ends is told all the same.
+func (t *Table) watchMemory(p *executor.Process, emit driver.EmitFunc) {
+	if emit == nil {
+		return
+	}
+	_ = p.WatchMemory(func(killed int) {
+		what := "a process"
+		if killed > 1 {
+			what = strconv.Itoa(killed) + " processes"
+		}
+		emit("Out of memory: the kernel killed "+what+" of the task, which goes on", map[string]string{"oom_kills": strconv.Itoa(killed)})
+	})
 }
 
 func (t *Table) enter(id string, k *task) {
