@@ -39,7 +39,7 @@ func (e *Reap) apply(tx *state.Txn) (any, error) {
 func (e *ApplyPlans) apply(tx *state.Txn) (any, error) {
 	for _, p := range e.Plans {
 		tx.ApplyPlan(&model.PlanResult{
-			NodeUpdate: p.NodeUpdate, NodeAllocation: p.NodeAllocation, NodePreemptions: p.NodePreemptions,
+			NodeUpdate: p.NodeUpdate, NodeAllocation: unpack(p.Placed, p.NodeAllocation), NodePreemptions: p.NodePreemptions,
 			Deployment: p.Deployment, DeploymentUpdates: p.DeploymentUpdates,
 		}, p.Evals)
 	}

@@ -93,6 +93,7 @@ type ApplyPlans struct {
 type CommittedPlan struct {
 	NodeUpdate        map[string][]*model.Allocation
 	NodeAllocation    map[string][]*model.Allocation
+	Placed            []PlacedSet // from version 2 on: those of NodeAllocation that have much in common, see Pack
 	NodePreemptions   map[string][]*model.Allocation
 	Deployment        *model.Deployment
 	DeploymentUpdates []*model.DeploymentStatusUpdate

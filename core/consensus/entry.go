@@ -33,12 +33,21 @@ type Stamp struct {
 func (s *Stamp) stamp(now time.Time) { s.At = now.UnixNano() }
 func (s *Stamp) at() time.Time       { return time.Unix(0, s.At) }
 
-// version is the one that new entries are written in.
-const version = 1
+// version is the one that new entries of a type are written in.
+func version(t Type) byte {
+	if t == typeApplyPlans {
+		return 2 // Placed
+	}
+	return 1
+}
 
 // empty returns the struct for a type and version that is, or ever was, in a log; nil for one that never was.
 func empty(t Type, version byte) Entry {
 	switch version {
+	case 2:
+		if t == typeApplyPlans {
+			return new(ApplyPlans)
+		}
 	case 1:
 		switch t {
 		case typeRegisterJob:
@@ -98,11 +107,11 @@ func empty(t Type, version byte) Entry {
 
 // Encode is an entry as it stands in the log.
 func Encode(e Entry) ([]byte, error) {
-	b, err := rpc.Encode(e)
+	b, err := rpc.AppendEncoded([]byte{byte(e.entryType()), version(e.entryType())}, e)
 	if err != nil {
 		return nil, fmt.Errorf("encode log entry %T: %w", e, err)
 	}
-	return append([]byte{byte(e.entryType()), version}, b...), nil
+	return b, nil
 }
 
 // Decode reads an entry from the log.

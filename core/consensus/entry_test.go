@@ -71,6 +71,9 @@ func samples() []Entry {
 		&ApplyPlans{Plans: []CommittedPlan{{
 			NodeUpdate: allocs, NodeAllocation: allocs, NodePreemptions: allocs, Deployment: deployment,
 			DeploymentUpdates: []*model.DeploymentStatusUpdate{&status}, Evals: evals,
+			Placed: []PlacedSet{{Template: alloc, Each: []Placed{
+				{ID: "p", Name: "web.web[0]", NodeID: "n", NodeName: "node", Resources: alloc.AllocatedResources}, {ID: "q", Name: "web.web[1]", NodeID: "n", NodeName: "node"},
+			}}},
 		}}},
 		&RegisterNode{Node: node, Schemas: []DriverSchema{{Driver: "test", Version: "1", Digest: "d", Spec: []byte{1, 2}}}, Evals: evals},
 		&NodeStatus{NodeID: node.ID, Status: model.NodeStatusDown, Description: "heartbeat missed", Missed: true, Evals: evals},
@@ -159,9 +162,9 @@ func TestKeptEntries(t *testing.T) {
 			}
 		})
 	}
-	for typ := Type(1); empty(typ, version) != nil; typ++ {
+	for typ := Type(1); empty(typ, version(typ)) != nil; typ++ {
 		if !covered[typ] {
-			t.Errorf("no entry of type %d (%T) is kept in %s: run the test with -update and commit the new files", typ, empty(typ, version), dir)
+			t.Errorf("no entry of type %d (%T) is kept in %s: run the test with -update and commit the new files", typ, empty(typ, version(typ)), dir)
 		}
 	}
 }

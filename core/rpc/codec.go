@@ -33,11 +33,14 @@ func (codec) Unmarshal(data []byte, v any) error {
 }
 
 // Encode is the encoding of messages; state and log entries use it too.
-func Encode(v any) ([]byte, error) {
-	var buf bytes.Buffer
+func Encode(v any) ([]byte, error) { return AppendEncoded(nil, v) }
+
+// AppendEncoded is Encode behind what is in dst.
+func AppendEncoded(dst []byte, v any) ([]byte, error) {
+	buf := bytes.NewBuffer(dst)
 	enc := msgpack.GetEncoder()
 	defer msgpack.PutEncoder(enc)
-	enc.Reset(&buf)
+	enc.Reset(buf)
 	enc.SetOmitEmpty(true)
 	enc.UseCompactInts(true)
 	enc.UseCompactFloats(true)

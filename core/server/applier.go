@@ -215,8 +215,9 @@ func (c *checker) check(p *plan) (*model.PlanResult, consensus.CommittedPlan) {
 			return &model.PlanResult{RejectedNodes: r.RejectedNodes, RefreshIndex: r.RefreshIndex}, consensus.CommittedPlan{}
 		}
 	}
+	sets, rest := consensus.Pack(withoutJob(r.NodeAllocation))
 	commit := consensus.CommittedPlan{
-		NodeUpdate: c.slim(r.NodeUpdate), NodeAllocation: withoutJob(r.NodeAllocation), NodePreemptions: c.slim(r.NodePreemptions),
+		NodeUpdate: c.slim(r.NodeUpdate), NodeAllocation: rest, Placed: sets, NodePreemptions: c.slim(r.NodePreemptions),
 		Deployment: r.Deployment, DeploymentUpdates: r.DeploymentUpdates,
 		Evals: c.preemptionEvals(p, r.NodePreemptions),
 	}

@@ -99,7 +99,7 @@ func TestChecker(t *testing.T) {
 				if !slices.Equal(r.RejectedNodes, c.rejected[i]) || (r.RefreshIndex != 0) != (len(c.rejected[i]) > 0) {
 					t.Errorf("plan %d: rejected %v, refresh at %d, want %v", i, r.RejectedNodes, r.RefreshIndex, c.rejected[i])
 				}
-				n := len(commit.NodeAllocation) + len(commit.NodeUpdate) + len(commit.NodePreemptions)
+				n := len(commit.NodeAllocation) + len(commit.Placed) + len(commit.NodeUpdate) + len(commit.NodePreemptions)
 				if (n == 0) != (i == c.empty) {
 					t.Errorf("plan %d commits %d nodes", i, n)
 				}

@@ -28,7 +28,7 @@ type options struct {
 	bin, typ                        string
 	nodes, jobs, count, submitters  int
 	spread, constraints, deployment bool
-	profile                         string
+	profile, server                 string
 	timeout                         time.Duration
 }
 
@@ -43,7 +43,8 @@ func main() {
 	flag.BoolVar(&o.spread, "spread", false, "spread over 50 racks")
 	flag.BoolVar(&o.constraints, "constraints", false, "two constraints in each job")
 	flag.BoolVar(&o.deployment, "deployment", false, "services with a deployment")
-	flag.StringVar(&o.profile, "profile", "", "write a profile of the server's processor time here")
+	flag.StringVar(&o.profile, "profile", "", "write profiles of the server's processor time and, with .allocs added, of what it allocated here")
+	flag.StringVar(&o.server, "server", "", "more lines for the server block, such as num_schedulers = 8")
 	flag.DurationVar(&o.timeout, "timeout", 15*time.Minute, "give up after")
 	flag.Parse()
 	ctx, cancel := context.WithTimeout(context.Background(), o.timeout)
@@ -134,7 +135,7 @@ func (b *bench) start(ctx context.Context) (err error) {
 	}
 	b.addr = fmt.Sprintf("http://127.0.0.1:%d", ports[0])
 	conf := fmt.Sprintf("data_dir = %q\nbind_addr = \"127.0.0.1\"\nenable_debug = true\nlog_level = \"WARN\"\nports {\n http = %d\n rpc = %d\n serf = %d\n}\n"+
-		"server {\n enabled = true\n bootstrap_expect = 1\n}\nclient { enabled = false }\n", filepath.Join(b.dir, "data"), ports[0], ports[1], ports[2])
+		"server {\n enabled = true\n bootstrap_expect = 1\n event_buffer_size = 100000\n%s\n}\nclient { enabled = false }\n", filepath.Join(b.dir, "data"), ports[0], ports[1], ports[2], b.server)
 	file := filepath.Join(b.dir, "agent.hcl")
 	if err := os.WriteFile(file, []byte(conf), 0o600); err != nil {
 		return err
@@ -224,52 +225,103 @@ func (b *bench) running(ctx context.Context, total int) error {
 	}
 }
 
-// submit registers all jobs and returns how long each took from its submit until all its instances were placed.
+// submit registers all jobs and returns how long each took from its submit until the plan that places all its instances
+// was committed, which is when its evaluation is complete.
 func (b *bench) submit(ctx context.Context) ([]time.Duration, error) {
-	times, errs := make([]time.Duration, b.jobs), make([]error, b.jobs)
-	slots := make(chan struct{}, b.submitters)
-	var wg sync.WaitGroup
-	for i := range b.jobs {
-		slots <- struct{}{}
-		id := fmt.Sprintf("job-%05d", i)
-		wg.Go(func() {
-			begin := time.Now()
-			errs[i] = b.call(ctx, "PUT", "/v1/jobs", map[string]any{"Job": b.job(id)}, nil)
-			<-slots
-			if errs[i] == nil {
-				errs[i] = b.placed(ctx, id)
-			}
-			times[i] = time.Since(begin)
-		})
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	done := make(chan string, b.jobs)
+	failed := make(chan error, b.jobs+1)
+	events, err := b.follow(ctx)
+	if err != nil {
+		return nil, err
 	}
-	wg.Wait()
-	for _, err := range errs {
-		if err != nil {
-			return nil, err
+	defer events.Close()
+	go func() { failed <- completed(events, done) }()
+	var mu sync.Mutex
+	begun := make(map[string]time.Time, b.jobs)
+	work := make(chan string)
+	for range b.submitters {
+		go func() {
+			for id := range work {
+				mu.Lock()
+				begun[id] = time.Now()
+				mu.Unlock()
+				if err := b.call(ctx, "PUT", "/v1/jobs", map[string]any{"Job": b.job(id)}, nil); err != nil {
+					failed <- err
+				}
+			}
+		}()
+	}
+	go func() {
+		defer close(work)
+		for i := range b.jobs {
+			select {
+			case work <- fmt.Sprintf("job-%05d", i):
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+	times := make([]time.Duration, 0, b.jobs)
+	for len(times) < b.jobs {
+		select {
+		case id := <-done:
+			mu.Lock()
+			times = append(times, time.Since(begun[id]))
+			mu.Unlock()
+		case err := <-failed:
+			return nil, fmt.Errorf("%d of %d jobs placed: %w", len(times), b.jobs, err)
+		case <-ctx.Done():
+			return nil, fmt.Errorf("%d of %d jobs placed: %w", len(times), b.jobs, ctx.Err())
 		}
 	}
 	return times, nil
 }
 
-// placed follows a job's summary until all its instances have a node.
-func (b *bench) placed(ctx context.Context, id string) error {
-	index := uint64(0)
+// follow opens the stream of evaluations.
+func (b *bench) follow(ctx context.Context) (io.ReadCloser, error) {
+	req, err := http.NewRequestWithContext(ctx, "GET", b.addr+"/v1/event/stream?topic=Evaluation", nil)
+	if err != nil {
+		return nil, err
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return nil, err
+	}
+	if resp.StatusCode != 200 {
+		return nil, fmt.Errorf("event stream: %s", resp.Status)
+	}
+	return resp.Body, nil
+}
+
+// completed sends the jobs whose evaluation placed everything.
+func completed(events io.Reader, done chan<- string) error {
+	d := json.NewDecoder(events)
 	for {
-		var s struct {
-			Summary     map[string]struct{ Queued, Starting, Running, Complete, Failed, Lost int }
-			ModifyIndex uint64
+		var batch struct {
+			Events []struct {
+				Payload struct {
+					Evaluation struct {
+						JobID, Status, TriggeredBy string
+						FailedTGAllocs             map[string]any
+					}
+				}
+			}
 		}
-		if err := b.call(ctx, "GET", fmt.Sprintf("/v1/job/%s/summary?index=%d&wait=60s", id, index), nil, &s); err != nil {
-			return err
+		if err := d.Decode(&batch); err != nil {
+			return fmt.Errorf("event stream: %w", err)
 		}
-		g := s.Summary["g"]
-		if g.Starting+g.Running+g.Complete >= b.count {
-			return nil
+		for _, e := range batch.Events {
+			v := e.Payload.Evaluation
+			switch {
+			case v.Status != "complete" || v.TriggeredBy != "job-register":
+			case len(v.FailedTGAllocs) > 0:
+				return fmt.Errorf("job %s was not placed in full: %v", v.JobID, v.FailedTGAllocs)
+			default:
+				done <- v.JobID
+			}
 		}
-		if g.Failed+g.Lost > 0 {
-			return fmt.Errorf("job %s: %+v", id, g)
-		}
-		index = max(s.ModifyIndex, 1)
 	}
 }
 
@@ -355,28 +407,43 @@ func (b *bench) memory(ctx context.Context) (map[string]int64, error) {
 	return out, lines.Err()
 }
 
-// profiling writes a profile of the processor time from now on; wait returns when it is written.
+// profiling writes a profile of the first seconds' processor time; wait returns when it and that of allocations are
+// written.
 func (b *bench) profiling(ctx context.Context) (wait func()) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		req, _ := http.NewRequestWithContext(ctx, "GET", b.addr+"/v1/agent/pprof/profile?seconds=5", nil)
+		b.fetch(ctx, "profile?seconds=5", b.profile)
+	}()
+	return func() {
+		<-done
+		b.fetch(ctx, "allocs", b.profile+".allocs")
+	}
+}
+
+// fetch stores one of the server's profiles.
+func (b *bench) fetch(ctx context.Context, name, file string) {
+	err := func() error {
+		req, err := http.NewRequestWithContext(ctx, "GET", b.addr+"/v1/agent/pprof/"+name, nil)
+		if err != nil {
+			return err
+		}
 		resp, err := http.DefaultClient.Do(req)
 		if err != nil {
-			fmt.Fprintln(os.Stderr, "profile:", err)
-			return
+			return err
 		}
 		defer resp.Body.Close()
-		f, err := os.Create(b.profile)
-		if err == nil {
-			_, err = io.Copy(f, resp.Body)
-			f.Close()
-		}
+		f, err := os.Create(file)
 		if err != nil {
-			fmt.Fprintln(os.Stderr, "profile:", err)
+			return err
 		}
+		defer f.Close()
+		_, err = io.Copy(f, resp.Body)
+		return err
 	}()
-	return func() { <-done }
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "profile:", err)
+	}
 }
 
 // logSize is how far the files of the server's log reach.
