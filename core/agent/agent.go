@@ -2,6 +2,7 @@ package agent
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -14,11 +15,13 @@ import (
 	"github.com/hashicorp/go-hclog"
 
 	"github.com/droverhq/drover/core/api"
+	"github.com/droverhq/drover/core/certs"
 	"github.com/droverhq/drover/core/config"
 	"github.com/droverhq/drover/core/consensus"
 	"github.com/droverhq/drover/core/node"
 	"github.com/droverhq/drover/core/node/fingerprint"
 	"github.com/droverhq/drover/core/pluginhost"
+	"github.com/droverhq/drover/core/rpc"
 	"github.com/droverhq/drover/core/server"
 	"github.com/droverhq/drover/core/tasklog"
 	sdkplugin "github.com/droverhq/drover/sdk/plugin"
@@ -46,6 +49,9 @@ type Agent struct {
 	node    *node.Node
 	api     *api.API
 	httpLn  net.Listener
+
+	certs    *certs.Source // nil: no TLS at all
+	security *rpc.Security // between agents; nil: plain text
 
 	mu      sync.Mutex // guards what Reload changes
 	started time.Time
@@ -85,8 +91,14 @@ func New(o Options) (_ *Agent, err error) {
 	if a.lock, err = consensus.LockDir(a.dirs.data); err != nil {
 		return nil, err
 	}
+	if err = a.openCertificates(); err != nil {
+		return nil, err
+	}
 	if a.httpLn, err = net.Listen("tcp", c.HTTPAddr()); err != nil {
 		return nil, fmt.Errorf("listen for the HTTP API (ports.http): %w", err)
+	}
+	if c.TLS.HTTP {
+		a.httpLn = tls.NewListener(a.httpLn, a.certs.Listening([]string{"http/1.1"}, c.TLS.VerifyHTTPSClient, nil))
 	}
 	a.warnExposed()
 	if c.Server.Enabled {
@@ -95,20 +107,6 @@ func New(o Options) (_ *Agent, err error) {
 		}
 	}
 	return a, nil
-}
-
-// warnExposed says what strangers can reach.
-func (a *Agent) warnExposed() {
-	for name, addr := range map[string]string{"HTTP API": a.config.HTTPAddr(), "RPC": a.config.RPCAddr()} {
-		host, _, err := net.SplitHostPort(addr)
-		if err != nil {
-			continue
-		}
-		if ip := net.ParseIP(host); ip != nil && !ip.IsLoopback() {
-			a.logger.Warn("reachable from other machines without encryption or access control: whoever reaches this port can run commands here",
-				"service", name, "address", addr)
-		}
-	}
 }
 
 func (a *Agent) newServer() error {
@@ -126,7 +124,7 @@ func (a *Agent) newServer() error {
 	if !c.DevMode {
 		sc.DataDir = a.dirs.data
 	}
-	sc.Listener = rpcLn
+	sc.Listener, sc.Security = rpcLn, a.security
 	sc.Logger = a.logger
 	sc.NumSchedulers, sc.EnabledSchedulers = c.Server.NumSchedulers, c.Server.EnabledSchedulers
 	sc.Limits.JobMaxCount, sc.Limits.JobMaxPriority = c.Server.JobMaxCount, c.Server.JobMaxPriority
@@ -167,7 +165,7 @@ func (a *Agent) Run(ctx context.Context, ready func()) error {
 			return err
 		}
 	}
-	a.api = api.New(api.Config{Server: a.server, Agent: a, Logger: a.logger, EnableDebug: a.config.EnableDebug || a.config.DevMode, Headers: a.config.ResponseHeaders})
+	a.api = api.New(api.Config{Server: a.server, Agent: a, Logger: a.logger, EnableDebug: a.config.EnableDebug || a.config.DevMode, Security: a.security, Headers: a.config.ResponseHeaders})
 	serving, stopServing := context.WithCancel(context.Background())
 	served := make(chan error, 1)
 	go func() { served <- a.api.Serve(serving, a.httpLn) }()
@@ -286,7 +284,7 @@ func (a *Agent) startNode(ctx context.Context) error {
 		Name: c.Name, Datacenter: c.Datacenter, Region: c.Region, Class: c.Client.NodeClass, Pool: c.Client.NodePool,
 		Meta: c.Client.Meta, Version: a.version, Identity: who, Dev: c.DevMode, StateDir: a.dirs.state, AllocDir: a.dirs.alloc,
 		RunDir: a.dirs.run, PluginLogDir: filepath.Join(a.dirs.data, "plugin-logs"),
-		Servers: a.nodeServers(), HTTPAddr: c.AdvertiseHTTP(), NetworkInterface: c.Client.NetworkInterface,
+		Servers: a.nodeServers(), Security: a.security, HTTPS: c.TLS.HTTP, HTTPAddr: c.AdvertiseHTTP(), NetworkInterface: c.Client.NetworkInterface,
 		CPUTotalCompute: int64(c.Client.CPUTotalCompute), MemoryTotalMB: int64(c.Client.MemoryTotalMB), DiskTotalMB: int64(c.Client.DiskTotalMB),
 		Reserved: reserved, ReservableCores: reservable,
 		MinDynamicPort: c.Client.MinDynamicPort, MaxDynamicPort: c.Client.MaxDynamicPort,

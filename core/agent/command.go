@@ -204,8 +204,8 @@ func (a *Agent) banner(w io.Writer) {
 	if a.config.Client.Enabled {
 		parts = append(parts, "node")
 	}
-	fmt.Fprintf(w, "==> Drover %s agent started (%s)\n    API:        http://%s\n    Data:       %s\n    Plugins:    %s\n",
-		a.version, strings.Join(parts, " and "), a.httpLn.Addr(), a.dirs.data, a.dirs.plugins)
+	fmt.Fprintf(w, "==> Drover %s agent started (%s)\n    API:        %s://%s\n    Data:       %s\n    Plugins:    %s\n",
+		a.version, strings.Join(parts, " and "), a.scheme(), a.httpLn.Addr(), a.dirs.data, a.dirs.plugins)
 	if a.dirs.temp {
 		fmt.Fprintln(w, "    -dev: tasks and everything else are gone when this agent ends")
 	}

@@ -108,8 +108,8 @@ func (a *Agent) Health() (srv, client *api.PartHealth) {
 	return srv, client
 }
 
-// Reload reads the configuration again and applies what can change while running: log level and plugin blocks. With a
-// plugin's name it applies that plugin's block alone.
+// Reload reads the configuration again and applies what can change while running: certificates, log level
+// and plugin blocks. With a plugin's name it applies that plugin's block alone.
 func (a *Agent) Reload(plugin string) error {
 	if a.reload == nil {
 		return errors.New("this agent was started without a configuration file: there is nothing to reload")
@@ -126,6 +126,11 @@ func (a *Agent) Reload(plugin string) error {
 	if plugin != "" {
 		return a.reloadPlugin(next, plugin)
 	}
+	renew, err := a.readCertificates(next)
+	if err != nil {
+		return err
+	}
+	renew()
 	if next.LogLevel != a.config.LogLevel {
 		a.logger.SetLevel(hclog.LevelFromString(next.LogLevel))
 		a.logger.Info("log level changed", "level", next.LogLevel)

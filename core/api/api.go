@@ -52,6 +52,7 @@ type Config struct {
 	Logger      hclog.Logger
 	EnableDebug bool
 	Headers     map[string]string // added to every answer
+	Security    *rpc.Security     // of connections between agents; nil: plain text
 }
 
 // API answers HTTP.
@@ -67,7 +68,7 @@ type API struct {
 
 // New returns the handler of the HTTP API.
 func New(c Config) *API {
-	a := &API{Config: c, srv: c.Server, log: c.Logger.Named("http"), servers: newServers()}
+	a := &API{Config: c, srv: c.Server, log: c.Logger.Named("http"), servers: newServers(c.Security)}
 	a.table = newTable(a.routes())
 	return a
 }
@@ -88,6 +89,9 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if fromForeignPage(r) {
 		http.Error(w, "refused: a web page of another origin may not change anything here", http.StatusForbidden)
 		return
+	}
+	if !a.Security.IsServer(r.TLS) {
+		r.Header.Del(forwardedHeader)
 	}
 	if a.srv == nil && !aboutSelf(r.URL.Path) {
 		a.withNode(r)

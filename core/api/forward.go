@@ -157,12 +157,12 @@ func (a *API) send(w http.ResponseWriter, r *http.Request, addr string, body []b
 var errUnreachable = errors.New("not connected")
 
 // newServers carries requests to other servers.
-func newServers() *http.Transport {
+func newServers(security *rpc.Security) *http.Transport {
 	return &http.Transport{
 		DialContext: func(ctx context.Context, _, addr string) (net.Conn, error) {
 			ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 			defer cancel()
-			conn, err := rpc.Dial(ctx, addr, rpc.TagHTTP)
+			conn, err := security.Dial(ctx, addr, rpc.TagHTTP)
 			if err != nil {
 				return nil, errors.Join(errUnreachable, err)
 			}

@@ -43,7 +43,7 @@ func (f *clientFlags) add(fs *pflag.FlagSet) {
 	fs.BoolVar(&f.insecure, "insecure", false, "same as -tls-skip-verify")
 	fs.BoolVar(&f.noColor, "no-color", false, "no colours (DROVER_CLI_NO_COLOR)")
 	fs.BoolVar(&f.forceColor, "force-color", false, "colours even when the output is no terminal")
-	for _, name := range []string{"ca-cert", "ca-path", "client-cert", "client-key", "tls-server-name", "tls-skip-verify", "insecure", "no-color", "force-color"} {
+	for _, name := range []string{"insecure", "no-color", "force-color"} {
 		fs.MarkHidden(name)
 	}
 }

@@ -84,7 +84,7 @@ func newRoot(env *Env) *cobra.Command {
 
 	for _, group := range []func(*app) []*cobra.Command{
 		jobCommands, allocCommands, nodeCommands, evalCommands, deploymentCommands, pluginCommands, serviceCommands,
-		serverCommands, operatorCommands, systemCommands, namespaceCommands, agentCommands, windowsCommands,
+		serverCommands, operatorCommands, systemCommands, namespaceCommands, agentCommands, windowsCommands, tlsCommands,
 	} {
 		root.AddCommand(group(a)...)
 	}

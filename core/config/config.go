@@ -37,6 +37,7 @@ type Config struct {
 	Advertise Addresses `cfg:"advertise"`
 	Server    Server    `cfg:"server"`
 	Client    Client    `cfg:"client"`
+	TLS       TLS       `cfg:"tls"`
 	Telemetry Telemetry `cfg:"telemetry"`
 
 	PluginTrust PluginTrust `cfg:"plugin_trust"`
@@ -227,6 +228,7 @@ func Default() *Config {
 			JobDefaultPriority:   50, JobMaxPriority: 100, JobMaxCount: 50000, JobMaxSourceSize: "1M", JobTrackedVersions: 6,
 			EventBufferSize: 100,
 		},
+		TLS:         TLS{VerifyServerHostname: true, MinVersion: "tls12"},
 		PluginTrust: PluginTrust{Require: string(trust.None)},
 		Client: Client{
 			NodePool:            "default",

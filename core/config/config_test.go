@@ -34,7 +34,7 @@ plugin "x" {
   }
 }
 plugin "y" {}
-tls { http = true }
+vault { enabled = true }
 `))
 	if err != nil {
 		t.Fatal(err)
@@ -48,8 +48,8 @@ tls { http = true }
 	if len(c.Plugins) != 2 || c.Plugins[0].Name != "x" || c.Plugins[0].Config["enabled"] != true || c.Plugins[1].Name != "y" {
 		t.Errorf("plugins: %+v", c.Plugins)
 	}
-	if len(c.Warnings) != 1 || !strings.Contains(c.Warnings[0], "tls") {
-		t.Errorf("want one warning about tls, got %q", c.Warnings)
+	if len(c.Warnings) != 1 || !strings.Contains(c.Warnings[0], "vault") {
+		t.Errorf("want one warning about vault, got %q", c.Warnings)
 	}
 	if err := c.Validate(); err != nil {
 		t.Error(err)

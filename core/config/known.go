@@ -10,7 +10,7 @@ import (
 // that is shown. A trailing ".*" covers a whole block.
 var later = map[string]string{
 	"acl.*":                                "access control comes with a later release; every caller may do everything",
-	"tls.*":                                "TLS comes with a later release; keep the agent on loopback or a trusted network",
+	"tls.tls_prefer_server_cipher_suites":  "the library chooses the best that both ends have",
 	"consul.*":                             "services go to the built-in catalog",
 	"vault.*":                              "no secret store is connected",
 	"ui.*":                                 "there is no web page yet",

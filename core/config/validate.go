@@ -84,6 +84,9 @@ func (c *Config) Validate() error {
 	if _, err := c.Server.JobMaxSource(); err != nil {
 		errs = append(errs, err)
 	}
+	if _, err := c.TLS.Options(); err != nil {
+		errs = append(errs, err)
+	}
 	for _, p := range c.Plugins {
 		if p.Upgrade != "" && p.Upgrade != "hand-over" && p.Upgrade != "drain" && p.Upgrade != "manual" {
 			bad("plugin %q: upgrade must be \"hand-over\", \"drain\" or \"manual\", got %q", p.Name, p.Upgrade)

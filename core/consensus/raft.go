@@ -30,6 +30,8 @@ type Config struct {
 	// Listener accepts raft connections of the other servers, Advertise is where those reach it.
 	Listener  net.Listener
 	Advertise net.Addr
+	// Security is that of connections to the other servers; nil: plain text.
+	Security *rpc.Security
 	// Bootstrap makes a new group with this server as its only member when Dir holds none yet. Without it the server
 	// waits for Found, or for a leader that adds it to a group.
 	Bootstrap bool
@@ -106,7 +108,7 @@ func Open(cfg Config) (_ *Raft, err error) {
 		}
 	}
 	trans := raft.NewNetworkTransportWithConfig(&raft.NetworkTransportConfig{
-		Stream: streams{cfg.Listener, cfg.Advertise}, MaxPool: 3, Timeout: 10 * time.Second, Logger: r.logger.Named("net"),
+		Stream: streams{cfg.Listener, cfg.Advertise, cfg.Security}, MaxPool: 3, Timeout: 10 * time.Second, Logger: r.logger.Named("net"),
 	})
 	r.addr = trans.LocalAddr()
 	conf := raft.DefaultConfig()

@@ -10,10 +10,11 @@ import (
 	"github.com/droverhq/drover/core/rpc"
 )
 
-// streams carries raft over the servers' one port: connections begin with rpc.TagRaft.
+// streams carries raft over the servers' one port: see rpc.Mux.
 type streams struct {
 	net.Listener // rpc.Mux.Raft: the tag is already read
 	advertise    net.Addr
+	security     *rpc.Security
 }
 
 var _ raft.StreamLayer = streams{}
@@ -21,7 +22,7 @@ var _ raft.StreamLayer = streams{}
 func (s streams) Dial(addr raft.ServerAddress, timeout time.Duration) (net.Conn, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), timeout)
 	defer cancel()
-	return rpc.Dial(ctx, string(addr), rpc.TagRaft)
+	return s.security.Dial(ctx, string(addr), rpc.TagRaft)
 }
 
 func (s streams) Addr() net.Addr { return s.advertise }

@@ -37,9 +37,11 @@ type Config struct {
 	RunDir       string // short private directory for sockets and named pipes
 	PluginLogDir string
 
-	Servers       []string // RPC addresses, host:port
-	HTTPAddr      string   // where other machines reach the agent's API
-	AdvertiseAddr string   // the node's own address as shown; "" = host part of HTTPAddr
+	Servers       []string      // RPC addresses, host:port
+	Security      *rpc.Security // of connections to them; nil: plain text
+	HTTPS         bool          // the agent's API is served with TLS
+	HTTPAddr      string        // where other machines reach the agent's API
+	AdvertiseAddr string        // the node's own address as shown; "" = host part of HTTPAddr
 
 	NetworkInterface string
 	NetworkSpeed     int // Mbit/s

@@ -113,7 +113,7 @@ func (s *self) build(p *Plugins) *model.Node {
 	reserved := found.Reserved
 	return &model.Node{
 		ID: s.n.who.id, Name: name, Datacenter: cfg.Datacenter, NodeClass: cfg.Class, NodePool: cfg.Pool,
-		HTTPAddr: cfg.HTTPAddr, Attributes: attributes, NodeResources: &resources, ReservedResources: &reserved,
+		HTTPAddr: cfg.HTTPAddr, TLSEnabled: cfg.HTTPS, Attributes: attributes, NodeResources: &resources, ReservedResources: &reserved,
 		Meta: s.meta(), Links: map[string]string{}, CgroupParent: cfg.CgroupParent, NodeMaxAllocs: cfg.MaxAllocs,
 		HostVolumes: cfg.HostVolumes, HostNetworks: cfg.HostNetworks,
 		Drivers: p.Drivers, Plugins: p.Plugins, NetworkModes: p.Networks,

@@ -181,7 +181,7 @@ func (n *Node) session(ctx context.Context) error {
 		return err
 	}
 	dial, cancel := context.WithTimeout(ctx, dialTimeout)
-	sess, err := rpc.DialSession(dial, addr, n.served)
+	sess, err := rpc.DialSession(dial, n.cfg.Security, addr, n.served)
 	cancel()
 	if err != nil {
 		return err
@@ -198,6 +198,9 @@ func (n *Node) session(ctx context.Context) error {
 	}()
 	ttl, err := n.register(ctx, sess.Conn())
 	if err != nil {
+		if why := sess.Refusal(); why != nil {
+			return why
+		}
 		return fmt.Errorf("register with server %s: %w", addr, err)
 	}
 	n.logger.Info("registered", "server", addr, "heartbeat_ttl", ttl)

@@ -10,30 +10,10 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 )
 
-// Dial opens a connection to a server's port that begins with a tag.
-func Dial(ctx context.Context, addr string, tag byte) (net.Conn, error) {
-	conn, err := dial(ctx, addr)
-	if err != nil {
-		return nil, err
-	}
-	if _, err := conn.Write([]byte{tag}); err != nil {
-		conn.Close()
-		return nil, fmt.Errorf("open a connection to server %s: %w", addr, err)
-	}
-	return conn, nil
-}
-
-func dial(ctx context.Context, addr string) (net.Conn, error) {
-	var d net.Dialer
-	conn, err := d.DialContext(ctx, "tcp", addr)
-	if err != nil {
-		return nil, fmt.Errorf("connect to server %s: %w", addr, err)
-	}
-	return conn, nil
-}
-
-// Pool keeps one plain gRPC connection to each server that was called. The zero value is ready.
+// Pool keeps one plain gRPC connection to each server that was called. The zero value is ready, for plain text.
 type Pool struct {
+	Security *Security // set before the first call
+
 	mu     sync.Mutex
 	conns  map[string]*grpc.ClientConn
 	closed bool
@@ -50,8 +30,8 @@ func (p *Pool) Conn(addr string) (grpc.ClientConnInterface, error) {
 		return c, nil
 	}
 	opts := append(DialOptions(),
-		grpc.WithTransportCredentials(insecure.NewCredentials()),
-		grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return dial(ctx, addr) }))
+		grpc.WithTransportCredentials(insecure.NewCredentials()), // Security is below gRPC
+		grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return p.Security.Dial(ctx, addr, tagHTTP2) }))
 	c, err := grpc.NewClient("passthrough:///"+addr, opts...)
 	if err != nil {
 		return nil, fmt.Errorf("connect to server %s: %w", addr, err)

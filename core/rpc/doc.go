@@ -2,7 +2,8 @@
 //
 // A server listens on one port. The first byte of a connection says what it is: 'P' is the start of an HTTP/2 preface
 // and means plain gRPC (other servers, tools); any other byte is a tag: TagNode opens a node session, TagRaft a raft
-// connection.
+// connection, TagHTTP requests of the HTTP API that another agent passes on. With TLS (Security) the protocol of the
+// handshake says it instead.
 //
 // A node session is one TCP connection that carries yamux streams. gRPC runs over those streams in both directions:
 // the node calls the server (register, push status, receive its allocations), the server calls the node (logs, files,

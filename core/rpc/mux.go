@@ -2,8 +2,11 @@ package rpc
 
 import (
 	"bufio"
+	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"sync"
 	"time"
@@ -19,13 +22,26 @@ const (
 	TagHTTP  = 0x03
 )
 
+// What TLS sends first, and the alert "unexpected message".
+const (
+	tlsHandshake    = 0x16
+	alertUnexpected = 10
+)
+
+// refusalTimeout is how long a refused caller may take to read that.
+const refusalTimeout = time.Second
+
 // handshakeTimeout is how long a new connection may take to say what it is.
 const handshakeTimeout = 5 * time.Second
 
-// Mux splits a server's listener by the first byte of each connection.
+// Mux splits a server's listener by what each connection is for.
 type Mux struct {
-	ln     net.Listener
-	logger hclog.Logger
+	// Security is set before Serve; nil: plain text.
+	Security *Security
+
+	ln        net.Listener
+	logger    hclog.Logger
+	listening *tls.Config
 
 	grpc  *queue
 	nodes *queue
@@ -63,6 +79,9 @@ func (m *Mux) Addr() net.Addr { return m.ln.Addr() }
 
 // Serve accepts until Close.
 func (m *Mux) Serve() error {
+	if m.Security != nil {
+		m.listening = m.Security.listening()
+	}
 	for {
 		conn, err := m.ln.Accept()
 		if err != nil {
@@ -114,25 +133,63 @@ func (m *Mux) route(conn net.Conn) {
 		return
 	}
 	conn.SetReadDeadline(time.Time{})
-	var to *queue
-	switch first[0] {
-	case tagHTTP2:
-		to = m.grpc
-	case TagNode:
-		to = m.nodes
-	case TagRaft:
-		to = m.raft
-	case TagHTTP:
-		to = m.http
+	peeked := &peekedConn{Conn: conn, r: br}
+	switch {
+	case first[0] == tlsHandshake && m.Security != nil:
+		m.routeTLS(peeked)
+	case first[0] == tlsHandshake:
+		m.refuse(conn, "it speaks TLS and this server does not: set the tls block here with rpc = true, or not there", nil)
+	case kindOf(first[0]) == nil:
+		m.refuse(conn, fmt.Sprintf("unknown first byte %#x: it is no agent of Drover", first[0]), nil)
+	case m.Security != nil && !m.Security.PlainToo:
+		m.refuse(conn, "it speaks plain text and this server wants TLS: set the tls block of that agent with rpc = true",
+			[]byte{tlsAlert, 3, 3, 0, 2, 2, alertUnexpected})
 	default:
-		m.logger.Warn("connection refused: unknown first byte", "from", conn.RemoteAddr(), "byte", first[0])
-		conn.Close()
+		to := m.queue(first[0])
+		if to != m.grpc {
+			br.Discard(1)
+		}
+		to.push(peeked)
+	}
+}
+
+// routeTLS sends a connection where the protocol of its handshake says.
+func (m *Mux) routeTLS(raw net.Conn) {
+	conn := tls.Server(raw, m.listening)
+	ctx, cancel := context.WithTimeout(context.Background(), handshakeTimeout)
+	defer cancel()
+	if err := conn.HandshakeContext(ctx); err != nil {
+		m.refuse(raw, err.Error(), nil) // which the caller was told by an alert
 		return
 	}
-	if to != m.grpc {
-		br.Discard(1)
+	m.queue(kindBy(conn.ConnectionState().NegotiatedProtocol).tag).push(conn)
+}
+
+func (m *Mux) queue(tag byte) *queue {
+	switch tag {
+	case TagNode:
+		return m.nodes
+	case TagRaft:
+		return m.raft
+	case TagHTTP:
+		return m.http
 	}
-	to.push(&peekedConn{Conn: conn, r: br})
+	return m.grpc
+}
+
+// refuse ends a connection that is in the wrong place. last is said before the end: an alert, which agents without TLS
+// know.
+func (m *Mux) refuse(conn net.Conn, reason string, last []byte) {
+	defer conn.Close()
+	m.logger.Warn("connection refused", "from", conn.RemoteAddr(), "reason", reason)
+	conn.SetDeadline(time.Now().Add(refusalTimeout))
+	if _, err := conn.Write(last); err != nil {
+		return
+	}
+	if c, ok := conn.(interface{ CloseWrite() error }); ok {
+		c.CloseWrite()
+	}
+	io.CopyN(io.Discard, conn, 64<<10) // what is unread would reset the connection, which overtakes what was said
 }
 
 // peekedConn gives back the bytes that were read to route it.
@@ -149,6 +206,14 @@ func (c *peekedConn) Read(p []byte) (int, error) {
 		c.r = nil
 	}
 	return c.Conn.Read(p)
+}
+
+// CloseWrite ends what is sent and goes on reading.
+func (c *peekedConn) CloseWrite() error {
+	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok {
+		return half.CloseWrite()
+	}
+	return nil
 }
 
 // queue is a net.Listener fed by the mux.

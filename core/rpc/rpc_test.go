@@ -73,7 +73,7 @@ func TestSessionBothWays(t *testing.T) {
 
 	ns := nodeSide.Server()
 	defer ns.Stop()
-	sess, err := DialSession(ctx, ln.Addr().String(), ns)
+	sess, err := DialSession(ctx, nil, ln.Addr().String(), ns)
 	if err != nil {
 		t.Fatal(err)
 	}

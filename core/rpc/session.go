@@ -19,6 +19,7 @@ type Session struct {
 	conn *grpc.ClientConn // calls to the other end
 	srv  *grpc.Server     // answers calls of the other end
 	addr net.Addr
+	dial *watchedConn // the node's end: its own connection
 }
 
 func sessionConfig() *yamux.Config {
@@ -30,8 +31,8 @@ func sessionConfig() *yamux.Config {
 }
 
 // DialSession connects a node to the server at addr and serves local to it.
-func DialSession(ctx context.Context, addr string, local *grpc.Server) (*Session, error) {
-	conn, err := Dial(ctx, addr, TagNode)
+func DialSession(ctx context.Context, security *Security, addr string, local *grpc.Server) (*Session, error) {
+	conn, err := security.Dial(ctx, addr, TagNode)
 	if err != nil {
 		return nil, err
 	}
@@ -40,7 +41,21 @@ func DialSession(ctx context.Context, addr string, local *grpc.Server) (*Session
 		conn.Close()
 		return nil, fmt.Errorf("open session with server %s: %w", addr, err)
 	}
-	return newSession(mux, local)
+	s, err := newSession(mux, local)
+	if err != nil {
+		return nil, err
+	}
+	s.dial, _ = conn.(*watchedConn)
+	return s, nil
+}
+
+// Refusal is why the server refused the node's connection, nil if it did not say so. Calls on the session only tell that
+// it has ended.
+func (s *Session) Refusal() error {
+	if s.dial == nil {
+		return nil
+	}
+	return s.dial.refusal()
 }
 
 // AcceptSession is the server's end of DialSession: conn comes from Mux.Nodes.

@@ -10,6 +10,7 @@ import (
 
 	"github.com/droverhq/drover/core/consensus"
 	"github.com/droverhq/drover/core/model"
+	"github.com/droverhq/drover/core/rpc"
 )
 
 // Config is what a server needs. Start from DefaultConfig.
@@ -27,6 +28,8 @@ type Config struct {
 	RPCAddr   string
 	Listener  net.Listener
 	Advertise string
+	// Security protects that port and the connections to other servers; nil: plain text.
+	Security *rpc.Security
 
 	Logger hclog.Logger
 

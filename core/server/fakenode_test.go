@@ -99,7 +99,7 @@ func (n *fakeNode) connect(s *Server) {
 	r := rpc.NewRegistry()
 	rpc.NodeStats.Handle(r, func(context.Context, *rpc.Empty) (*rpc.HostStats, error) { return &rpc.HostStats{Uptime: 42}, nil })
 	local := r.Server()
-	sess, err := rpc.DialSession(ctx, s.mux.Addr().String(), local)
+	sess, err := rpc.DialSession(ctx, nil, s.mux.Addr().String(), local)
 	if err != nil {
 		n.t.Fatal(err)
 	}

@@ -12,13 +12,12 @@ import (
 	"github.com/droverhq/drover/core/state"
 )
 
-// register makes the calls of nodes known.
-func (s *Server) register(r *rpc.Registry) {
+// serveNodes answers the nodes.
+func (s *Server) serveNodes(r *rpc.Registry) {
 	rpc.NodeRegister.Handle(r, s.nodeRegister)
 	rpc.NodeHeartbeat.Handle(r, s.nodeHeartbeat)
 	rpc.NodeAllocs.Handle(r, s.nodeAllocs)
 	rpc.NodeUpdate.Handle(r, s.nodeUpdate)
-	s.serveServers(r)
 	rpc.NodeServices.Handle(r, s.nodeServices)
 }
 

@@ -33,7 +33,8 @@ type Server struct {
 	addr   net.Addr // told to others
 
 	mux   *rpc.Mux
-	grpc  *grpc.Server
+	grpc  *grpc.Server // for servers
+	nodes *grpc.Server // for nodes, on their sessions
 	raft  *consensus.Raft
 	state *state.Store
 	peers rpc.Pool // to the other servers
@@ -109,11 +110,14 @@ func New(cfg Config) (_ *Server, err error) {
 		}
 	}
 	s.mux = rpc.NewMux(ln, cfg.Logger)
-	registry := rpc.NewRegistry()
-	s.register(registry)
-	s.grpc = registry.Server()
+	s.mux.Security, s.peers.Security = cfg.Security, cfg.Security
+	forNodes, forServers := rpc.NewRegistry(), rpc.NewRegistry()
+	s.serveNodes(forNodes)
+	s.serveNodes(forServers) // what nodes ask is passed on to the leader
+	s.serveServers(forServers)
+	s.nodes, s.grpc = forNodes.Server(), forServers.Server()
 	s.raft, err = consensus.Open(consensus.Config{
-		Dir: raftDir, ServerID: s.id, Listener: s.mux.Raft(), Advertise: s.addr,
+		Dir: raftDir, ServerID: s.id, Listener: s.mux.Raft(), Advertise: s.addr, Security: cfg.Security,
 		Bootstrap: cfg.BootstrapExpect == 1, Store: s.state, Logger: cfg.Logger, Timing: cfg.timing(),
 	})
 	if err != nil {
@@ -224,6 +228,7 @@ func (s *Server) Shutdown() error {
 		s.sessions.closeAll()
 		s.peers.Close()
 		s.grpc.Stop()
+		s.nodes.Stop()
 		s.mux.Close()
 		s.err = s.raft.Close()
 		s.beats.stop()

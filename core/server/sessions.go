@@ -83,7 +83,7 @@ func (s *Server) acceptNodes() {
 			}
 			return
 		}
-		sess, err := rpc.AcceptSession(conn, s.grpc)
+		sess, err := rpc.AcceptSession(conn, s.nodes)
 		if err != nil {
 			s.logger.Warn("node connection refused", "from", conn.RemoteAddr(), "error", err)
 			continue
