@@ -110,7 +110,7 @@ func (n *node) auth() rpc.NodeAuth {
 
 // join registers the node and starts its loops.
 func (n *node) join(ctx context.Context) error {
-	sess, err := rpc.DialSession(ctx, n.fleet.cfg.Server, rpc.NewRegistry().Server())
+	sess, err := rpc.DialSession(ctx, nil, n.fleet.cfg.Server, rpc.NewRegistry().Server())
 	if err != nil {
 		return err
 	}
