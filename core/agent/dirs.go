@@ -9,6 +9,7 @@ import (
 	"strconv"
 
 	"github.com/droverhq/drover/core/config"
+	"github.com/droverhq/drover/core/pluginhost/discovery"
 )
 
 // dirs are the directories of one agent.
@@ -58,10 +59,22 @@ func makeDirs(c *config.Config) (*dirs, error) {
 			return nil, fmt.Errorf("make directory: %w", err)
 		}
 	}
-	if err := os.Chmod(d.run, 0o700); err != nil {
-		return nil, fmt.Errorf("run directory: %w", err)
+	if err := ownRunDir(d.run); err != nil {
+		return nil, err
 	}
 	return d, nil
+}
+
+// ownRunDir gives the directory of the sockets its mode and refuses one that somebody else could put another in place of.
+// Without root it lies below the machine's directory for temporary files, where others may have been first.
+func ownRunDir(dir string) error {
+	if err := os.Chmod(dir, 0o700); err != nil {
+		return fmt.Errorf("run directory: %w", err)
+	}
+	if os.Geteuid() < 0 { // a system without such owners: temporary files are the user's own there
+		return nil
+	}
+	return discovery.CheckDir("run directory", dir)
 }
 
 // besideExecutable is the plugins directory next to the agent's binary, "" when there is none.
