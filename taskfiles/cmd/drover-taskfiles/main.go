@@ -78,6 +78,11 @@ func fetchOne(in io.Reader, out io.Writer) error {
 			os.Exit(2) // the node is gone
 		}
 	}()
+	// What lies above the directory may be closed to the user that the helper is going to be.
+	if err := os.Chdir(q.Dir); err != nil {
+		return err
+	}
+	q.Dir = "."
 	if err := confine(q.Dir); err != nil {
 		return err
 	}
