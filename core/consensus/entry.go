@@ -19,7 +19,7 @@ type Entry interface {
 	stamp(now time.Time)
 	// at is that time.
 	at() time.Time
-	// kind is the type of the events it causes (http-api.md, 22).
+	// kind is the type of the events it causes.
 	kind() string
 	// apply changes the state. What it returns is Apply's result. An error leaves the state as it was.
 	apply(*state.Txn) (any, error)

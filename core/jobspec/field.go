@@ -16,7 +16,7 @@ const (
 	StringMap             // map[string]any of string; in HCL a block or an attribute
 	ListMap               // map[string]any of []any of string; in HCL a block or an attribute
 	Free                  // map[string]any of anything; in HCL a block or an attribute
-	Config                // Free, where top-level objects become lists of one object (plugin-protocol.md, 8.4)
+	Config                // Free, where top-level objects become lists of one object
 	One                   // tree: a block that may appear once
 	Many                  // []any of tree: a block that may be repeated
 	Keyed                 // map[string]any of tree: a repeated block whose label is the key

@@ -8,7 +8,7 @@ import (
 	"github.com/zclconf/go-cty/cty/function/stdlib"
 )
 
-// functions are those that expressions in a job file may call (jobspec.md, 4). Files are looked up relative to dir;
+// functions are those that expressions in a job file may call. Files are looked up relative to dir;
 // with allowFS false the functions that read them answer with an error.
 func functions(dir string, allowFS bool) map[string]function.Function {
 	all := map[string]function.Function{

@@ -177,8 +177,8 @@ func plainNumber(f *big.Float) any {
 	return x
 }
 
-// wrapObjects turns each object in m into a list of that one object, which is what driver schemas expect of a block
-// (plugin-protocol.md, 8.4). Objects further inside stay.
+// wrapObjects turns each object in m into a list of that one object, which is what driver schemas expect of a block.
+// Objects further inside stay.
 func wrapObjects(m map[string]any) {
 	for k, v := range m {
 		if o, ok := v.(map[string]any); ok {

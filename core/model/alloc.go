@@ -168,7 +168,7 @@ type TaskState struct {
 // Successful tells whether the task ended as wished.
 func (t *TaskState) Successful() bool { return t.State == TaskDead && !t.Failed }
 
-// Task event types that users and tools look for (lifecycle.md, 17).
+// Task event types that users and tools look for.
 const (
 	EventReceived         = "Received"
 	EventTaskSetup        = "Task Setup"

@@ -1,7 +1,7 @@
 package model
 
 // Annotate adds to a diff what a plan would do about it: the number of instances per group, and to counts and tasks
-// what their change brings about (http-api.md, 24). old and new are the jobs that were compared.
+// what their change brings about. old and new are the jobs that were compared.
 func (d *JobDiff) Annotate(old, new *Job, plan *PlanAnnotations) {
 	for _, g := range d.TaskGroups {
 		if plan != nil && plan.DesiredTGUpdates[g.Name] != nil {

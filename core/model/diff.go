@@ -17,7 +17,7 @@ const (
 	DiffEdited  = "Edited"
 )
 
-// JobDiff is how one version of a job differs from another (http-api.md, 24).
+// JobDiff is how one version of a job differs from another.
 type JobDiff struct {
 	Type       string
 	ID         string

@@ -11,7 +11,7 @@ const (
 	EvalCanceled = "canceled"
 )
 
-// Why an evaluation was made (scheduling.md, 2).
+// Why an evaluation was made.
 const (
 	TriggerJobRegister       = "job-register"
 	TriggerJobDeregister     = "job-deregister"

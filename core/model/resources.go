@@ -131,7 +131,7 @@ type ComparableResources struct {
 }
 
 // Comparable sums up what the allocation needs at any one time: prestart tasks, main tasks and poststop tasks do not
-// run together, so each dimension counts the largest of the three phases (scheduling.md, 9).
+// run together, so each dimension counts the largest of the three phases.
 func (r *AllocatedResources) Comparable() ComparableResources {
 	var pre, main, post ComparableResources
 	add := func(c *ComparableResources, t *AllocatedTaskResources) {

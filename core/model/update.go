@@ -10,7 +10,7 @@ import (
 func SpecChanged(a, b *Job) bool { return !same(a, b) }
 
 // TasksUpdated tells whether going from a to b means replacing the group's instances: what their tasks run with has
-// changed. When it returns false they can be updated in place (scheduling.md, 12).
+// changed. When it returns false they can be updated in place.
 func TasksUpdated(a, b *Job, group string) bool {
 	ga, gb := a.Group(group), b.Group(group)
 	if ga == nil || gb == nil {

@@ -42,8 +42,8 @@ func (ps Problems) Strings() []string {
 	return out
 }
 
-// Validate checks everything about a complete job that can be known without looking at the cluster (jobspec.md, 5 to
-// 20). The error, if any, is a Problems that lists all of it. Warnings say what will not do what it seems to.
+// Validate checks everything about a complete job that can be known without looking at the cluster.
+// The error, if any, is a Problems that lists all of it. Warnings say what will not do what it seems to.
 func (j *Job) Validate(limits Limits) (warnings []string, err error) {
 	c := &checker{job: j}
 	c.checkJob(limits)

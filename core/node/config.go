@@ -1,5 +1,5 @@
 // Package node is what runs on a machine: it says what the machine offers, receives what the servers want to run here,
-// runs it through driver plugins and says how that goes (lifecycle.md).
+// runs it through driver plugins and says how that goes.
 //
 // A Node dials the servers and serves their calls on the same connection. Everything it must still know after a restart
 // of the agent is in client state (package statedb); tasks outlive it.

@@ -74,7 +74,7 @@ type Outcome struct {
 	FollowUps []*model.Evaluation
 }
 
-// MaxAttempts is how many plans without progress are tried for a job of that type (scheduling.md, 4).
+// MaxAttempts is how many plans without progress are tried for a job of that type.
 func MaxAttempts(jobType string) int {
 	switch jobType {
 	case model.JobTypeBatch, model.JobTypeSysBatch:

@@ -76,7 +76,7 @@ type Limits struct {
 	JobTrackedVersions int
 }
 
-// Heartbeat is how often nodes report (scheduling.md, 21).
+// Heartbeat is how often nodes report.
 type Heartbeat struct {
 	MinTTL       time.Duration
 	Grace        time.Duration
@@ -84,7 +84,7 @@ type Heartbeat struct {
 	FailoverTTL  time.Duration
 }
 
-// GC is when what has ended is forgotten (scheduling.md, 22).
+// GC is when what has ended is forgotten.
 type GC struct {
 	Interval            time.Duration
 	JobInterval         time.Duration

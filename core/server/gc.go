@@ -75,7 +75,7 @@ func (g *garbage) entries() []*consensus.Reap {
 	return out
 }
 
-// findGarbage decides what can be forgotten (scheduling.md, 22). A zero GC forgets everything that has ended.
+// findGarbage decides what can be forgotten. A zero GC forgets everything that has ended.
 func findGarbage(snap *state.Snapshot, t GC, now time.Time) *garbage {
 	g := &garbage{}
 	done := map[string]bool{} // evaluations that go with their job

@@ -109,7 +109,7 @@ func (s *Server) missed(id string) {
 	}
 }
 
-// lostStatus is disconnected while an allocation may outlast the silence, down otherwise (scheduling.md, 16).
+// lostStatus is disconnected while an allocation may outlast the silence, down otherwise.
 func lostStatus(snap *state.Snapshot, n *model.Node, now time.Time) string {
 	if disconnectLeft(snap, n, now) > 0 {
 		return model.NodeStatusDisconnected

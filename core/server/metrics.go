@@ -6,7 +6,7 @@ import (
 	"github.com/droverhq/drover/core/state"
 )
 
-// Metrics are the leader's gauges (scheduling.md, 27).
+// Metrics are the leader's gauges.
 type Metrics struct {
 	Broker     broker.Stats
 	Blocked    int

@@ -19,7 +19,7 @@ const (
 	TopicService    = "Service"
 )
 
-// Event is one changed object (http-api.md, 22).
+// Event is one changed object.
 type Event struct {
 	Topic      string
 	Type       string

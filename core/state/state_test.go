@@ -60,7 +60,7 @@ func (s *tester) place(a *model.Allocation) uint64 {
 	})
 }
 
-// A job's life as its status, from what is known of it (jobspec.md, 5).
+// A job's life as its status, from what is known of it.
 func TestJobStatus(t *testing.T) {
 	s := newTester(t)
 	expect := func(want string) {

@@ -63,7 +63,7 @@ func (tx *Txn) countAlloc(old, new *model.Allocation) {
 	}
 }
 
-// deriveStatuses brings the status of every touched job up to date (jobspec.md, 5).
+// deriveStatuses brings the status of every touched job up to date.
 func (tx *Txn) deriveStatuses() {
 	for key := range tx.jobs {
 		j := tx.Job(key.Namespace, key.ID)

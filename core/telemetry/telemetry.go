@@ -1,5 +1,5 @@
 // Package telemetry serves metrics: gauges that the parts of an agent compute when they are asked, under the names that
-// existing dashboards use (scheduling.md, 27), as JSON and in Prometheus' text form.
+// existing dashboards use, as JSON and in Prometheus' text form.
 package telemetry
 
 import (

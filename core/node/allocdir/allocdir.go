@@ -1,4 +1,4 @@
-// Package allocdir lays out, and removes, the directories of an allocation (lifecycle.md, 1).
+// Package allocdir lays out, and removes, the directories of an allocation.
 //
 //	<root>/            0755  what drivers get as the allocation's directory
 //	  alloc/           0777  shared by the group's tasks: data, logs, tmp

@@ -1,5 +1,5 @@
 // Package allocrunner runs one allocation: it prepares the directories, runs a task runner per task, lets package
-// lifecycle decide which may run and which must end, and says what the allocation's status is (lifecycle.md, 2, 4, 6).
+// lifecycle decide which may run and which must end, and says what the allocation's status is.
 package allocrunner
 
 import (

@@ -1,5 +1,5 @@
 // Package catalog makes the registrations of the built-in service catalog: which instances of an allocation can be
-// reached where (jobspec.md, 10).
+// reached where.
 package catalog
 
 import (

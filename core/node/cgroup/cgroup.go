@@ -1,4 +1,4 @@
-// Package cgroup makes the control groups that drivers find in their task's configuration (plugin-protocol.md, 15). A
+// Package cgroup makes the control groups that drivers find in their task's configuration. A
 // driver that manages groups of its own ignores them.
 package cgroup
 

@@ -1,5 +1,5 @@
 // Package checks finds out whether a service works by asking it, over HTTP, gRPC or a TCP connection or by a program in its task, and decides what
-// the answers mean: the check's status, and whether its task should be restarted (jobspec.md, 10).
+// the answers mean: the check's status, and whether its task should be restarted.
 package checks
 
 import (

@@ -1,5 +1,4 @@
-// Package event makes the lines of a task's history: their types and texts are what existing tools show and look for
-// (lifecycle.md, 17).
+// Package event makes the lines of a task's history: their types and texts are what existing tools show and look for.
 package event
 
 import (

@@ -1,4 +1,4 @@
-// Package fingerprint finds out what a machine is and what it can give: node attributes (lifecycle.md, 18) and node
+// Package fingerprint finds out what a machine is and what it can give: node attributes and node
 // resources. Nothing here names a runtime; what drivers say of themselves is merged in by the node.
 //
 // Each entry of the table in this file is one look at the machine. An entry that fails leaves its attributes out and is

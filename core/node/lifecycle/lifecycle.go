@@ -1,5 +1,5 @@
 // Package lifecycle decides which tasks of an allocation may run, which have to end, and what that makes of the
-// allocation (lifecycle.md, 4 and 6). It is a pure function of the tasks' states: call Next after every change, do what
+// allocation. It is a pure function of the tasks' states: call Next after every change, do what
 // it says, keep the State it returns.
 package lifecycle
 

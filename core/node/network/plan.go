@@ -1,5 +1,5 @@
 // Package network gives allocations their networks through network plugins and drivers, and keeps what exists and what
-// should exist the same (lifecycle.md, 2; plugin-protocol.md, 14).
+// should exist the same.
 package network
 
 import (

@@ -1,5 +1,5 @@
-// Package restart decides whether a task that ended, or could not be started, is started again on this node
-// (lifecycle.md, 5). It holds no clock and no randomness.
+// Package restart decides whether a task that ended, or could not be started, is started again on this node.
+// It holds no clock and no randomness.
 package restart
 
 import (

@@ -1,4 +1,4 @@
-// Package taskenv builds the environment of a task and replaces ${...} in its specification (lifecycle.md, 7 and 8).
+// Package taskenv builds the environment of a task and replaces ${...} in its specification.
 //
 // Every NOMAD_ variable also exists under the DROVER_ prefix with the same value.
 package taskenv

@@ -17,8 +17,7 @@ import (
 
 const megabyte = 1_000_000
 
-// taskConfig fills in everything but the driver's own config and the paths of output and control group
-// (plugin-protocol.md, 15).
+// taskConfig fills in everything but the driver's own config and the paths of output and control group.
 func (r *Runner) taskConfig(alloc *model.Allocation, task *model.Task, env *taskenv.Env) *driver.TaskConfig {
 	node := r.cfg.Info()
 	group := alloc.Job.Group(alloc.TaskGroup)

@@ -1,6 +1,6 @@
 // Package taskrunner takes one task through its life: it prepares directories, logs, environment and configuration,
-// starts the task through its driver, waits for its end, and starts it again as the restart policy says (lifecycle.md,
-// 3 to 5). It survives the end of the driver's process, and with the client state also that of the agent.
+// starts the task through its driver, waits for its end, and starts it again as the restart policy says.
+// It survives the end of the driver's process, and with the client state also that of the agent.
 package taskrunner
 
 import (

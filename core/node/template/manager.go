@@ -1,5 +1,5 @@
 // Package template keeps the files that a task's template blocks describe: it renders them before the task starts and
-// again when what they were made of changes, and says what that asks for: a restart, signals or scripts (lifecycle.md, 11).
+// again when what they were made of changes, and says what that asks for: a restart, signals or scripts.
 package template
 
 import (

@@ -19,7 +19,7 @@ const (
 	fixedVerdicts
 )
 
-// Reasons as scheduling.md, 7 names them.
+// Reasons, in the words that users and tools know.
 const (
 	reasonDrivers = "missing drivers"
 	reasonDevices = "missing devices"

@@ -5,7 +5,7 @@ import "github.com/droverhq/drover/core/model"
 // DefaultHostNetwork is the alias of the addresses that ports without host_network are opened on.
 const DefaultHostNetwork = "default"
 
-// Dynamic port range of a node that does not say its own (scheduling.md, 9).
+// Dynamic port range of a node that does not say its own.
 const (
 	DefaultMinDynamicPort = 20000
 	DefaultMaxDynamicPort = 32000

@@ -10,8 +10,8 @@ import (
 )
 
 // ComputedClass names the set of nodes that no cached check can tell apart: same datacenter, class, pool, attributes and
-// meta (those named unique.* aside), devices, networks offered and drivers' config schemas (scheduling.md, 7; the last two
-// are added because the checks of networks and configs are cached as well). Driver health is not part of it.
+// meta (those named unique.* aside), devices, networks offered and drivers' config schemas (the last two
+// because the checks of networks and configs are cached as well). Driver health is not part of it.
 func ComputedClass(n *model.Node) string {
 	h := fnv.New64a()
 	write := func(parts ...string) {

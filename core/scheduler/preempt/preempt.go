@@ -1,5 +1,5 @@
-// Package preempt chooses which allocations of less important jobs to evict so that a group fits on a node
-// (scheduling.md, 10). It asks the same rules as everything else whether the group fits, so it knows nothing of
+// Package preempt chooses which allocations of less important jobs to evict so that a group fits on a node.
+// It asks the same rules as everything else whether the group fits, so it knows nothing of
 // dimensions beyond which allocations hold some of the one that is short.
 package preempt
 

@@ -3,7 +3,7 @@
 // again. The cost of a group is O(nodes + placements × (spread values + log nodes)).
 //
 // A group of few instances in a large fleet does not scan all of it: each placement adds a bounded number of feasible
-// nodes, from a place that depends on the seed, to the heap (scheduling.md, 8).
+// nodes, from a place that depends on the seed, to the heap.
 //
-// Scores are those of scheduling.md, 8: the mean of the terms that apply to a node.
+// A score is the mean of the terms that apply to a node.
 package rank

@@ -4,7 +4,7 @@ import (
 	"github.com/droverhq/drover/core/model"
 )
 
-// Descriptions of deployments, as users know them (scheduling.md, 13).
+// Descriptions of deployments, as users know them.
 const (
 	DeploymentIsRunning  = "Deployment is running"
 	DeploymentNeedsHand  = "Deployment is running but requires manual promotion"

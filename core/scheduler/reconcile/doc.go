@@ -2,6 +2,6 @@
 // difference: place, stop, replace, update, wait. It decides nothing about nodes except whether one is still there, so
 // its result reads as a list of wishes that the scheduler then finds nodes for.
 //
-// Generic is for service and batch jobs (scheduling.md, 11 to 16), System for system and sysbatch jobs (18, 19). Both are
+// Generic is for service and batch jobs, System for system and sysbatch jobs. Both are
 // pure. The transcripts in testdata show what they do, case by case.
 package reconcile

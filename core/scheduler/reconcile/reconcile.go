@@ -6,7 +6,7 @@ import (
 	"github.com/droverhq/drover/core/model"
 )
 
-// Descriptions of what the servers want of an allocation, as users know them (scheduling.md, 11).
+// Descriptions of what the servers want of an allocation, as users know them.
 const (
 	NotNeeded        = "alloc not needed due to job update"
 	Migrating        = "alloc is being migrated"

@@ -9,7 +9,7 @@ import (
 	"github.com/droverhq/drover/core/model"
 )
 
-// Limits are the queue's patience (scheduling.md, 3).
+// Limits are the queue's patience.
 type Limits struct {
 	NackTimeout  time.Duration // how long a worker may take for an evaluation before another one gets it
 	MaxDelivery  int           // how often an evaluation is handed out before it is given up
@@ -18,7 +18,7 @@ type Limits struct {
 	CancelReason string
 }
 
-// DefaultLimits are those of scheduling.md, 3.
+// DefaultLimits are what users of such job files know.
 func DefaultLimits() Limits {
 	return Limits{
 		NackTimeout: 60 * time.Second, MaxDelivery: 3, FirstDelay: time.Second, RepeatDelay: 20 * time.Second,

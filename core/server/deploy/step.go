@@ -31,7 +31,7 @@ type Actions struct {
 	Next       time.Time // look again then, even if nothing changes; zero: no need to
 }
 
-// Descriptions of roll-outs that ended (scheduling.md, 13).
+// Descriptions of roll-outs that ended.
 const (
 	DescUnhealthy  = "Failed due to unhealthy allocations"
 	DescDeadline   = "Failed due to progress deadline"

@@ -24,7 +24,7 @@ type Actions struct {
 	Next    time.Time // look again then, even if nothing changes
 }
 
-// Step decides what comes next (scheduling.md, 17): services move at the pace of their migrate block, batch jobs may
+// Step decides what comes next: services move at the pace of their migrate block, batch jobs may
 // end by themselves, system jobs stop last, and at the deadline everything left goes at once.
 func Step(v View, now time.Time) Actions {
 	s := v.Node.DrainStrategy
