@@ -128,7 +128,7 @@ plugin "qemu" {
 // jobs by driver.
 func (m machinery) jobs() map[string]string {
 	const loop = `command = "/bin/sh"
-        args    = ["-c", "i=0; while true; do i=$((i+1)); echo $i; sleep 0.02; done"]`
+        args    = ["-c", "trap 'exit 7' INT TERM; i=0; while true; do i=$((i+1)); echo $i; sleep 0.02; done"]`
 	return map[string]string{
 		"raw_exec": service("raw_exec", "raw_exec", loop, 20),
 		"exec":     service("exec", "exec", loop, 20),
@@ -243,10 +243,8 @@ func TestEveryDriverSurvives(t *testing.T) {
 			now, _ := plugins(a)
 			fresh := 0
 			for _, pid := range now {
-				if exe, err := os.Readlink(fmt.Sprintf("/proc/%d/exe", pid)); err == nil {
-					if b, err := os.ReadFile(exe); err == nil && strings.HasSuffix(string(b), "another version") {
-						fresh++
-					}
+				if runs(pid, "another version") {
+					fresh++
 				}
 			}
 			if fresh < 5 {
@@ -258,12 +256,36 @@ func TestEveryDriverSurvives(t *testing.T) {
 		if _, now := plugins(a); !slices.Equal(now, keepers) {
 			t.Errorf("keepers %v, were %v", now, keepers)
 		}
+		// Each is the same process, with the tasks as its children, and another program. The machine stays with the old
+		// version of its plugin, which does not hand over, and so does its keeper.
+		a.Eventually(60*time.Second, "keepers run the new program", func() error {
+			upgraded := 0
+			for _, p := range a.Processes() {
+				switch {
+				case !slices.Contains(keepers, p.PID) || strings.Contains(p.Cmd, "drover-driver-qemu"):
+				case !runs(p.PID, "another version"):
+					return fmt.Errorf("keeper %d runs its old program: %s", p.PID, p.Cmd)
+				default:
+					upgraded++
+				}
+			}
+			if upgraded != 3 {
+				return fmt.Errorf("%d of 3 keepers are upgraded", upgraded)
+			}
+			return nil
+		})
+		same(t)
 	})
 	for _, name := range names {
 		a.MustCLI("job", "stop", "-detach", name)
 	}
 	for _, name := range names {
-		a.WaitAllocs(name, 1, "complete", 60*time.Second)
+		al := a.WaitAllocs(name, 1, "complete", 60*time.Second)[0]
+		// As the program ended, told by keepers and an engine that have met two versions of the plugins.
+		want := map[string]string{"raw_exec": "7", "exec": "7", "docker": "7", "java": "130", "qemu": "0"}[name]
+		if log := events(al, "t"); !strings.Contains(log, "exit_code:"+want+" ") || strings.Contains(log, "exit code unknown") {
+			t.Errorf("%s did not end with %s:\n%s", name, want, log)
+		}
 	}
 	for _, al := range logged {
 		if _, err := harness.Sequence(a.LogLines(al.ID, "t", "stdout")); err != nil {
@@ -274,4 +296,12 @@ func TestEveryDriverSurvives(t *testing.T) {
 		t.Errorf("processes %v are left", left)
 	}
 	stopAll(t, a, d)
+	a.Stop()
+	a.AssertNothingLeft(t)
+}
+
+// runs reports whether a process's program is the version of [machinery.install] with this tail.
+func runs(pid int, tail string) bool {
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/exe", pid))
+	return err == nil && strings.HasSuffix(string(b), tail)
 }
