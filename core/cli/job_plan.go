@@ -3,6 +3,7 @@ package cli
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/droverhq/drover/core/model"
@@ -12,6 +13,7 @@ import (
 type planResponse struct {
 	Annotations    *model.PlanAnnotations
 	FailedTGAllocs map[string]*model.AllocMetric
+	Placements     map[string]map[string]int
 	JobModifyIndex uint64
 	CreatedEvals   []*model.Evaluation
 	Diff           *model.JobDiff
@@ -49,6 +51,7 @@ func (p *planResponse) text(w io.Writer, file string, verbose bool) {
 			printMetric(w, m, "    ")
 		}
 	}
+	p.placements(w, verbose)
 	if p.Annotations != nil && len(p.Annotations.PreemptedAllocs) > 0 {
 		section(w, "Preemptions:")
 		rows := [][]string{{"Alloc ID", "Job ID", "Task Group"}}
@@ -62,6 +65,31 @@ func (p *planResponse) text(w io.Writer, file string, verbose bool) {
 	}
 	fmt.Fprintf(w, "\nJob Modify Index: %d\nTo submit the job only if nobody changed it in between:\n\n  drover job run -check-index %d %s\n",
 		p.JobModifyIndex, p.JobModifyIndex, file)
+}
+
+// shownNodes is how many nodes of a group are listed without -verbose.
+const shownNodes = 8
+
+// placements says which nodes would get new instances, those with the most first.
+func (p *planResponse) placements(w io.Writer, verbose bool) {
+	for _, g := range sortedKeys(p.Placements) {
+		on := p.Placements[g]
+		names := sortedKeys(on)
+		slices.SortStableFunc(names, func(a, b string) int { return on[b] - on[a] })
+		rest := 0
+		if !verbose && len(names) > shownNodes {
+			rest = len(names) - shownNodes
+			names = names[:shownNodes]
+		}
+		parts := make([]string, len(names))
+		for i, n := range names {
+			parts[i] = fmt.Sprintf("%s (%d)", n, on[n])
+		}
+		if rest > 0 {
+			parts = append(parts, fmt.Sprintf("%d more (-verbose lists all)", rest))
+		}
+		fmt.Fprintf(w, "- Task Group %q would be placed on: %s\n", g, strings.Join(parts, ", "))
+	}
 }
 
 var diffSigns = map[string]string{"Added": "+", "Deleted": "-", "Edited": "+/-", "None": ""}

@@ -24,6 +24,7 @@ type JobPlanResponse struct {
 	Annotations        *model.PlanAnnotations
 	FailedTGAllocs     map[string]*model.AllocMetric
 	JobModifyIndex     uint64
+	Placements         map[string]map[string]int // how many instances of a group would be placed on which node, by name
 	CreatedEvals       []*model.Evaluation
 	Diff               *model.JobDiff
 	NextPeriodicLaunch time.Time
@@ -80,7 +81,25 @@ func (s *Server) dryRun(resp *JobPlanResponse, snap *state.Snapshot, job *model.
 	resp.Annotations = out.Plan.Annotations
 	resp.FailedTGAllocs = out.Eval.FailedTGAllocs
 	resp.CreatedEvals = out.FollowUps
+	resp.Placements = placements(snap, out.Plan)
 	return nil
+}
+
+// placements counts a plan's new instances by group and node.
+func placements(snap *state.Snapshot, p *model.Plan) map[string]map[string]int {
+	out := map[string]map[string]int{}
+	for _, list := range p.NodeAllocation {
+		for _, a := range list {
+			if snap.Alloc(a.ID) != nil {
+				continue
+			}
+			if out[a.TaskGroup] == nil {
+				out[a.TaskGroup] = map[string]int{}
+			}
+			out[a.TaskGroup][a.NodeName]++
+		}
+	}
+	return out
 }
 
 // withJob is a snapshot in which a job is already registered.

@@ -175,7 +175,7 @@ func (s *Server) nodeAllocs(ctx context.Context, q *rpc.NodeAllocsRequest, send 
 	feed, snap := s.state.NodeFeed(q.NodeID)
 	defer feed.Close()
 	sent := sentJobs{}
-	full := &rpc.NodeAllocsPush{Full: true, Index: snap.Index(), Allocs: snap.AllocsByNode(q.NodeID)}
+	full := &rpc.NodeAllocsPush{Full: true, Index: snap.Index(), Allocs: forNode(snap.AllocsByNode(q.NodeID))}
 	full.Jobs = sent.fresh(snap, full.Allocs)
 	if err := send(full); err != nil {
 		return err
@@ -185,12 +185,23 @@ func (s *Server) nodeAllocs(ctx context.Context, q *rpc.NodeAllocsRequest, send 
 		if err != nil {
 			return err
 		}
-		p := &rpc.NodeAllocsPush{Index: c.Index, Allocs: c.Allocs, Removed: c.Removed}
+		p := &rpc.NodeAllocsPush{Index: c.Index, Allocs: forNode(c.Allocs), Removed: c.Removed}
 		p.Jobs = sent.fresh(s.state.Snapshot(), p.Allocs)
 		if err := send(p); err != nil {
 			return err
 		}
 	}
+}
+
+// forNode leaves out what nodes have no use for: why an allocation was placed is larger than all the rest of it.
+func forNode(allocs []*model.Allocation) []*model.Allocation {
+	out := make([]*model.Allocation, len(allocs))
+	for i, a := range allocs {
+		bare := *a
+		bare.Metrics = nil
+		out[i] = &bare
+	}
+	return out
 }
 
 // sentJobs remembers which job versions a stream has carried.
