@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"net"
 	"net/http"
@@ -90,7 +91,7 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "refused: a web page of another origin may not change anything here", http.StatusForbidden)
 		return
 	}
-	if !a.Security.IsServer(r.TLS) {
+	if caller, _ := r.Context().Value(callerKey{}).(*tls.ConnectionState); !a.Security.IsServer(caller) {
 		r.Header.Del(forwardedHeader)
 	}
 	if a.srv == nil && !aboutSelf(r.URL.Path) {
@@ -214,6 +215,9 @@ func (a *API) Serve(ctx context.Context, ln net.Listener) error {
 		MaxHeaderBytes:    64 << 10,
 		ErrorLog:          a.log.StandardLogger(&hclog.StandardLoggerOptions{ForceLevel: hclog.Debug}),
 		BaseContext:       func(net.Listener) context.Context { return ctx },
+		ConnContext: func(ctx context.Context, c net.Conn) context.Context {
+			return context.WithValue(ctx, callerKey{}, rpc.StateOf(c))
+		},
 	}
 	done := make(chan struct{})
 	go func() {

@@ -49,6 +49,9 @@ func needsLeader(rq *request) bool {
 // forwardedKey marks connections of other agents.
 type forwardedKey struct{}
 
+// callerKey is where the state of the connection is.
+type callerKey struct{}
+
 // forwardedHeader marks, on such a connection, what another server passed on: it is not passed on again, so that servers
 // that disagree about the leader do not do so for ever. What agents without a server pass on is not marked.
 const forwardedHeader = "Drover-Forwarded"

@@ -162,7 +162,7 @@ func (m *Mux) routeTLS(raw net.Conn) {
 		m.refuse(raw, err.Error(), nil) // which the caller was told by an alert
 		return
 	}
-	m.queue(kindBy(conn.ConnectionState().NegotiatedProtocol).tag).push(conn)
+	m.queue(kindBy(conn.ConnectionState().NegotiatedProtocol).tag).push(securedConn{conn})
 }
 
 func (m *Mux) queue(tag byte) *queue {
@@ -190,6 +190,18 @@ func (m *Mux) refuse(conn net.Conn, reason string, last []byte) {
 		c.CloseWrite()
 	}
 	io.CopyN(io.Discard, conn, 64<<10) // what is unread would reset the connection, which overtakes what was said
+}
+
+// securedConn hides from net/http that it is TLS: that closes connections whose protocol it does not know.
+type securedConn struct{ net.Conn }
+
+// StateOf is how a connection that a Mux accepted is secured, nil if it is not.
+func StateOf(conn net.Conn) *tls.ConnectionState {
+	if s, ok := conn.(securedConn); ok {
+		state := s.Conn.(*tls.Conn).ConnectionState()
+		return &state
+	}
+	return nil
 }
 
 // peekedConn gives back the bytes that were read to route it.

@@ -19,12 +19,18 @@ type group struct {
 	t       *testing.T
 	servers []*harness.Agent
 	ports   []*harness.Ports
+	tls     *groupTLS // nil: plain text
 }
 
 // newGroup starts servers that found a group, and returns when each knows the leader.
 func newGroup(t *testing.T, n int) *group {
 	t.Helper()
-	g := &group{t: t}
+	return (&group{t: t}).start(n)
+}
+
+func (g *group) start(n int) *group {
+	g.t.Helper()
+	t := g.t
 	for range n {
 		g.ports = append(g.ports, harness.FreePorts(t))
 	}
@@ -44,7 +50,7 @@ func newGroup(t *testing.T, n int) *group {
 func (g *group) server(i, expect int, key string) *harness.Agent {
 	return harness.New(g.t, harness.Options{
 		Ports: g.ports[i], NoRawExec: true,
-		Config: fmt.Sprintf("name = \"s%d\"\nleave_on_terminate = true\n", i),
+		Config: fmt.Sprintf("name = \"s%d\"\nleave_on_terminate = true\n", i) + g.tls.block("server"), TLS: g.tls.as(),
 		Server: fmt.Sprintf("bootstrap_expect = %d\nencrypt = %q\nserver_join {\n retry_join = %s\n retry_interval = \"2s\"\n}", expect, key, g.serfAddrs()),
 	})
 }
@@ -61,7 +67,7 @@ func (g *group) serfAddrs() string {
 func (g *group) node(server int) *harness.Agent {
 	g.t.Helper()
 	return harness.Start(g.t, harness.Options{
-		Config: "name = \"n\"\n", Client: fmt.Sprintf("servers = [\"127.0.0.1:%d\"]", g.ports[server].RPC),
+		Config: "name = \"n\"\n" + g.tls.block("client"), TLS: g.tls.as(), Client: fmt.Sprintf("servers = [\"127.0.0.1:%d\"]", g.ports[server].RPC),
 	})
 }
 

@@ -50,6 +50,7 @@ type Options struct {
 	NoRawExec bool     // do not enable raw_exec
 	Server    string   // body of the server block; with Client: default both, and one alone makes an agent of that part only
 	Client    string   // body of the client block
+	TLS       *TLS     // of the HTTP API: what this user shows; Config has the agent's tls block
 }
 
 // parts is the configuration of the agent's parts.
@@ -121,7 +122,11 @@ func New(t testing.TB, o Options) *Agent {
 	if a.o.Ports == nil {
 		a.o.Ports = FreePorts(t)
 	}
-	a.Addr = fmt.Sprintf("http://127.0.0.1:%d", a.o.Ports.HTTP)
+	scheme := "http"
+	if o.TLS != nil {
+		scheme = "https"
+	}
+	a.Addr = fmt.Sprintf(scheme+"://127.0.0.1:%d", a.o.Ports.HTTP)
 	text := fmt.Sprintf("ports {\n http = %d\n rpc = %d\n serf = %d\n}\nlog_level = \"DEBUG\"\n", a.o.Ports.HTTP, a.o.Ports.RPC, a.o.Ports.Serf)
 	if !o.Dev {
 		text += fmt.Sprintf("data_dir = %q\n", a.DataDir) + o.parts()
@@ -282,7 +287,7 @@ func (a *Agent) Call(method, path string, in, out any) error {
 	if err != nil {
 		return err
 	}
-	resp, err := http.DefaultClient.Do(req)
+	resp, err := a.o.TLS.client(a.t).Do(req)
 	if err != nil {
 		return err
 	}
@@ -335,6 +340,7 @@ func (a *Agent) CLIInput(stdin string, args ...string) (stdout, stderr string, c
 	defer cancel()
 	cmd := exec.CommandContext(ctx, filepath.Join(a.bin, "drover"), args...)
 	cmd.Env = append(os.Environ(), "DROVER_ADDR="+a.Addr)
+	cmd.Env = append(cmd.Env, a.o.TLS.env()...)
 	cmd.Stdin = strings.NewReader(stdin)
 	var o, e bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &o, &e
