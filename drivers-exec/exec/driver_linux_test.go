@@ -223,8 +223,15 @@ func TestRefusals(t *testing.T) {
 		"work dir":           {map[string]any{"command": "/bin/true", "work_dir": "/no/dir"}, nil, "/no/dir"},
 		"user":               {map[string]any{"command": "/bin/true"}, func(c *driver.TaskConfig) { c.User = "nobody-knows" }, "does not exist"},
 		"volume":             {map[string]any{"command": "/bin/true"}, func(c *driver.TaskConfig) { c.Mounts = []driver.Mount{{TaskPath: "/x", HostPath: "/no/volume"}} }, "/no/volume"},
-		"network":            {map[string]any{"command": "/bin/true"}, func(c *driver.TaskConfig) { c.Network = &driver.NetworkIsolation{Path: "/no/netns"} }, "/no/netns"},
-		"memory":             {map[string]any{"command": "/bin/true"}, func(c *driver.TaskConfig) { c.Resources.Linux.CpusetCpus = "999" }, "cpuset"},
+		"not executable":     {map[string]any{"command": "/etc/passwd"}, nil, "command /etc/passwd is not executable"},
+		"mount over all":     {map[string]any{"command": "/bin/true"}, func(c *driver.TaskConfig) { c.Mounts = []driver.Mount{{TaskPath: "/", HostPath: "/etc"}} }, "is the root"},
+		"propagation": {map[string]any{"command": "/bin/true"}, func(c *driver.TaskConfig) {
+			c.Mounts = []driver.Mount{{TaskPath: "/x", HostPath: "/etc", Propagation: "up"}}
+		}, "propagation mode"},
+		"mount over a file": {map[string]any{"command": "/bin/true"}, func(c *driver.TaskConfig) { c.Mounts = []driver.Mount{{TaskPath: "/etc/passwd/x", HostPath: "/etc"}} }, "/etc/passwd/x"},
+		"missing device":    {map[string]any{"command": "/bin/true"}, func(c *driver.TaskConfig) { c.Devices = []driver.Device{{HostPath: "/dev/none"}} }, "/dev/none"},
+		"network":           {map[string]any{"command": "/bin/true"}, func(c *driver.TaskConfig) { c.Network = &driver.NetworkIsolation{Path: "/no/netns"} }, "/no/netns"},
+		"memory":            {map[string]any{"command": "/bin/true"}, func(c *driver.TaskConfig) { c.Resources.Linux.CpusetCpus = "999" }, "cpuset"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			task := n.Task(c.config)

@@ -159,6 +159,7 @@ func TestRefusals(t *testing.T) {
 		"capability":        {map[string]any{"jar_path": "local/app.jar", "cap_add": []any{"sys_admin"}}, nil, "allow_caps"},
 		"pid mode":          {map[string]any{"jar_path": "local/app.jar", "pid_mode": "shared"}, nil, "pid_mode"},
 		"work dir":          {map[string]any{"jar_path": "local/app.jar", "work_dir": "local"}, nil, "work_dir"},
+		"mount":             {map[string]any{"jar_path": "local/app.jar"}, func(c *driver.TaskConfig) { c.Mounts = []driver.Mount{{TaskPath: "/x", HostPath: "/no/volume"}} }, "/no/volume"},
 		"user":              {map[string]any{"jar_path": "local/app.jar"}, func(c *driver.TaskConfig) { c.User = "nobody-knows" }, "does not exist"},
 	} {
 		t.Run(name, func(t *testing.T) {
