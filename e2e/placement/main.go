@@ -15,11 +15,13 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 )
 
@@ -47,7 +49,10 @@ func main() {
 	flag.StringVar(&o.server, "server", "", "more lines for the server block, such as num_schedulers = 8")
 	flag.DurationVar(&o.timeout, "timeout", 15*time.Minute, "give up after")
 	flag.Parse()
-	ctx, cancel := context.WithTimeout(context.Background(), o.timeout)
+	signal.Ignore(syscall.SIGPIPE) // whoever reads may go away; what was started must end all the same
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	ctx, cancel := context.WithTimeout(ctx, o.timeout)
 	defer cancel()
 	b := &bench{options: o}
 	err := b.run(ctx)
