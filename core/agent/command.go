@@ -119,6 +119,7 @@ func Main(ctx context.Context, args []string, version string, stdout, stderr io.
 		fmt.Fprintln(stderr, "Usage: drover agent -dev | -config FILE [options]")
 		fs.PrintDefaults()
 	}
+	keepInherited()
 	var f flags
 	f.set(fs)
 	if err := fs.Parse(args); err != nil {

@@ -53,6 +53,9 @@ func makeDirs(c *config.Config) (*dirs, error) {
 		if err := os.MkdirAll(filepath.Dir(d.run), 0o711); err != nil {
 			return nil, fmt.Errorf("make directory: %w", err)
 		}
+		if err := os.Chmod(filepath.Dir(d.run), 0o711); err != nil { // it may be an older release's
+			return nil, fmt.Errorf("run directory: %w", err)
+		}
 	}
 	for dir, mode := range map[string]os.FileMode{d.data: 0o755, d.state: 0o700, d.alloc: 0o711, d.run: 0o700} {
 		if err := os.MkdirAll(dir, mode); err != nil {

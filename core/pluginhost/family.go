@@ -21,6 +21,7 @@ type family struct {
 
 	entry       discovery.Entry // as seen by the last scan
 	unsettled   bool            // it changed; it is looked at when it has not changed for one scan
+	retryAt     time.Time       // when to look again at a file that something passing, such as a full disk, kept out
 	state       lifecycle.File
 	refusal     string // why the file that is there now is not used; what runs, runs on
 	refusedAt   time.Time

@@ -169,6 +169,26 @@ func TestSwapBetweenCheckAndLaunch(t *testing.T) {
 	}
 }
 
+// A file that only something passing keeps out of the store, such as a full disk, is taken up once that is over.
+func TestStoreWithoutRoom(t *testing.T) {
+	r := newRoom(t)
+	path := r.plugin("test")
+	store := filepath.Join(r.config.DataDir, "plugin-store")
+	if err := os.MkdirAll(store, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	obstacle := filepath.Join(store, digestOf(t, path)) // where the copy's directory should be
+	if err := os.WriteFile(obstacle, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	h := r.start()
+	r.until(h, "the reason is told", func(s *Snapshot) bool { return info(s, "test", 0).Reason != "" })
+	if err := os.Remove(obstacle); err != nil {
+		t.Fatal(err)
+	}
+	r.ready(h, "test")
+}
+
 // A copy in the store that no longer is what was checked is not launched.
 func TestTamperedStoreCopy(t *testing.T) {
 	r := newRoom(t)

@@ -9,7 +9,11 @@ import (
 
 	"github.com/droverhq/drover/core/pluginhost/discovery"
 	"github.com/droverhq/drover/core/pluginhost/lifecycle"
+	"github.com/droverhq/drover/core/pluginhost/trust"
 )
+
+// retryCopy is after how many scans a file is looked at again that could not be copied to the store.
+const retryCopy = 10
 
 // look watches plugin_dir until the host stops. It looks at the directory instead of asking for notices, because those
 // do not exist on every file system and a look at a handful of files costs nothing.
@@ -64,6 +68,8 @@ func (h *Host) scan(first bool) {
 			f.unsettled = true
 		case changed || f.unsettled:
 			f.unsettled = false
+			check = append(check, f)
+		case !f.retryAt.IsZero() && h.now().After(f.retryAt):
 			check = append(check, f)
 		}
 	}
@@ -141,9 +147,12 @@ func (h *Host) verify(f *family) {
 		f.state = lifecycle.File{Present: true, Digest: digest, Since: now}
 	}
 	before := f.refusal
-	f.refusal = ""
+	f.refusal, f.retryAt = "", time.Time{}
 	if err != nil {
 		f.refusal = err.Error()
+		if f.entry.Refusal == "" && !errors.Is(err, trust.ErrRefused) {
+			f.retryAt = now.Add(retryCopy * h.config.Limits.Scan) // no room in the store, a read error: nothing about the file will change
+		}
 	}
 	if err != nil && f.refusal != before {
 		f.refusedAt = now
