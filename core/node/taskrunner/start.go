@@ -9,6 +9,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/droverhq/drover/core/model"
 	"github.com/droverhq/drover/core/node/event"
@@ -141,6 +142,9 @@ func (r *Runner) startIn(ctx context.Context, drv Driver) (*instance, error) {
 	return inst, nil
 }
 
+// endNoticed is how long the end of a plugin's process may take to be noticed after a call failed for it.
+const endNoticed = 5 * time.Second
+
 // callStart has the driver start the task and returns the process that did. If the plugin's process dies under the call
 // nobody knows whether the task runs. The next one is asked the same, once and under the same id, by which a driver
 // finds what it had begun and does not run it twice.
@@ -150,6 +154,14 @@ func (r *Runner) callStart(ctx context.Context, drv Driver, tc *driver.TaskConfi
 		return drv, started, err
 	}
 	r.logger.Warn("plugin ended while it started the task, asking the next process", "task_id", tc.ID, "error", err)
+	if !errors.Is(err, host.ErrReleased) {
+		select { // until its end is known it may still be handed out as the one that starts tasks
+		case <-drv.Done():
+		case <-time.After(endNoticed):
+		case <-ctx.Done():
+			return drv, nil, err
+		}
+	}
 	next, err := r.cfg.Drivers.Driver(ctx, r.cfg.Task.Driver)
 	if err != nil {
 		return drv, nil, err

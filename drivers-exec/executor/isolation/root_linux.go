@@ -44,7 +44,8 @@ func Root(v View) (*launch.Root, error) {
 	if v.Hidden != nil {
 		hidden = v.Hidden.covers(v.Chroot, v.User, time.Now())
 	}
-	entries, err := withPoints(slices.Concat(host, hidden, kernelTrees(devices), own, files, mounts, masks()), mountedBelow)
+	below, elsewhere := inDev(devices)
+	entries, err := withPoints(slices.Concat(host, hidden, kernelTrees(below), own, files, mounts, elsewhere, masks()), mountedBelow)
 	if err != nil {
 		return nil, err
 	}
@@ -128,6 +129,19 @@ func devices(given []driver.Device) ([]launch.Entry, error) {
 		list = append(list, launch.Entry{Kind: launch.Bind, Source: d.HostPath, Target: path.Clean(target), File: !st.IsDir(), NoExec: true})
 	}
 	return list, nil
+}
+
+// inDev parts the devices below /dev, which is sealed once they are there, from those elsewhere, which lie over the
+// task's own directories.
+func inDev(devices []launch.Entry) (in, elsewhere []launch.Entry) {
+	for _, d := range devices {
+		if strings.HasPrefix(d.Target, "/dev/") {
+			in = append(in, d)
+		} else {
+			elsewhere = append(elsewhere, d)
+		}
+	}
+	return in, elsewhere
 }
 
 // ownTrees are the directories that the host made for the task. Whatever else
