@@ -60,27 +60,28 @@ demo: build ## run the example jobs on a throw-away agent; Ctrl-C ends it
 deps: ## install the Debian packages that the tests need
 	@./.ci/deps
 
+# -count=1 below e2e: what is tested there are binaries, which the cache of test results does not look at.
 test: deps build windows ## unit, golden and end-to-end tests (about 10 minutes)
 	$(GO) test -timeout 10m $(QUICK)
-	cd e2e && GOWORK=off $(GO) test -timeout 10m $$(GOWORK=off $(GO) list ./... | grep -v /runtimes)
-	cd e2e/thirdparty && GOWORK=off $(GO) test -timeout 10m ./...
-	cd e2e/thirdparty/sdkhost && GOWORK=off $(GO) test -timeout 10m ./...
+	cd e2e && GOWORK=off $(GO) test -count=1 -timeout 10m $$(GOWORK=off $(GO) list ./... | grep -v /runtimes)
+	cd e2e/thirdparty && GOWORK=off $(GO) test -count=1 -timeout 10m ./...
+	cd e2e/thirdparty/sdkhost && GOWORK=off $(GO) test -count=1 -timeout 10m ./...
 
 ci: root deps lint stale cross build ## what CI runs, as root: everything, small counts, race detector
 	$(GO) test -race -timeout 20m $(QUICK)
 	$(GO) test -p 1 -timeout 20m $(SLOW)
 	cd sdk && GOWORK=off $(GO) test ./...
-	cd e2e && GOWORK=off DROVER_TIER=ci $(GO) test -timeout 20m $$(GOWORK=off $(GO) list ./... | grep -v /runtimes)
-	cd e2e && GOWORK=off DROVER_TIER=ci $(GO) test -timeout 20m ./runtimes
-	cd e2e/thirdparty && GOWORK=off $(GO) test -timeout 10m ./...
-	cd e2e/thirdparty/sdkhost && GOWORK=off $(GO) test -timeout 10m ./...
+	cd e2e && GOWORK=off DROVER_TIER=ci $(GO) test -count=1 -timeout 20m $$(GOWORK=off $(GO) list ./... | grep -v /runtimes)
+	cd e2e && GOWORK=off DROVER_TIER=ci $(GO) test -count=1 -timeout 20m ./runtimes
+	cd e2e/thirdparty && GOWORK=off $(GO) test -count=1 -timeout 10m ./...
+	cd e2e/thirdparty/sdkhost && GOWORK=off $(GO) test -count=1 -timeout 10m ./...
 
 root:
 	@[ "$$(id -u)" = 0 ] || { echo "make ci needs root: without it the tests of isolation, networks, devices and engines are skipped" >&2; exit 1; }
 
 soak: build ## the same with full counts (hours)
 	DROVER_TIER=soak $(GO) test -timeout 4h $(PACKAGES)
-	cd e2e && GOWORK=off DROVER_TIER=soak $(GO) test -timeout 8h ./...
+	cd e2e && GOWORK=off DROVER_TIER=soak $(GO) test -count=1 -timeout 8h ./...
 
 chaos-plugins: build ## swap a driver's binary SWAPS times (1000) under 50 tasks
 	cd e2e && GOWORK=off SWAPS=$(or $(SWAPS),1000) $(GO) test -v -count=1 -timeout 8h ./chaos

@@ -119,11 +119,29 @@ func Open(cfg Config) (_ *Group, err error) {
 	if m.Keyring == nil {
 		conf.KeyringFile = ""
 	}
+	if err := tryUDP(cfg.Bind); err != nil {
+		return nil, err
+	}
 	if g.serf, err = serf.Create(conf); err != nil {
 		return nil, fmt.Errorf("gossip on %s: %w", cfg.Bind, err)
 	}
 	go g.watch()
 	return g, nil
+}
+
+// ErrNoUDP says that this system has no UDP sockets that can be used. Wine is such a system.
+var ErrNoUDP = errors.New("this system has no UDP sockets of the kind that the gossip needs")
+
+// tryUDP finds out whether packets can be received at all: the library below tells only a text.
+func tryUDP(addr string) error {
+	conn, err := net.ListenPacket("udp", addr)
+	switch {
+	case err == nil:
+		return conn.Close()
+	case unsupported(err):
+		return fmt.Errorf("gossip on %s: %w: %w", addr, ErrNoUDP, err)
+	}
+	return fmt.Errorf("gossip on %s (ports.serf): %w", addr, err)
 }
 
 func split(addr string) (string, int, error) {

@@ -28,6 +28,9 @@ func (s *Server) AwaitLeader(ctx context.Context) (addr string, local bool, err 
 		if addr, id := s.raft.Leader(); addr != "" && id != s.id {
 			return addr, false, nil
 		}
+		if full := s.raft.DiskError(); full != nil { // which is why there is none, as far as this server knows
+			return "", false, &rpc.Error{Class: rpc.ErrExhausted, Text: full.Error()}
+		}
 		select {
 		case <-tick.C:
 		case <-ctx.Done():

@@ -49,6 +49,10 @@ func (s *Server) newGroup() error {
 	s.members, err = membership.Open(membership.Config{
 		Self: s.self(), Bind: g.Bind, Advertise: g.Advertise, Dir: dir, Key: g.Key, RejoinAfterLeave: g.RejoinAfterLeave, Logger: s.cfg.Logger,
 	})
+	if errors.Is(err, membership.ErrNoUDP) && s.cfg.BootstrapExpect == 1 && len(g.Join) == 0 {
+		s.logger.Warn("this server does not gossip, so no other can join it", "error", err)
+		return nil
+	}
 	if err != nil {
 		return err
 	}
