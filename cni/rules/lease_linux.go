@@ -12,7 +12,19 @@ import (
 type Lease struct {
 	File        string
 	IP          netip.Addr
-	ContainerID string
+	ContainerID string // empty: host-local was ended before it wrote it, or is about to write it
+}
+
+// Unwritten returns the leases whose file nobody wrote to. Unless host-local runs at this moment nobody ever will: the
+// address is lost until the file goes.
+func Unwritten(leases []Lease) []Lease {
+	var out []Lease
+	for _, l := range leases {
+		if l.ContainerID == "" {
+			out = append(out, l)
+		}
+	}
+	return out
 }
 
 // Leases reads the leases of a network's directory; host-local writes the container's id and the interface into a file
