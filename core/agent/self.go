@@ -112,14 +112,14 @@ func (a *Agent) Health() (srv, client *api.PartHealth) {
 // and plugin blocks. With a plugin's name it applies that plugin's block alone.
 func (a *Agent) Reload(plugin string) error {
 	if a.reload == nil {
-		return errors.New("this agent was started without a configuration file: there is nothing to reload")
+		return rpc.Errorf(rpc.ErrInvalid, "this agent was started without a configuration file: there is nothing to reload")
 	}
 	next, err := a.reload()
 	if err != nil {
-		return err
+		return rpc.Errorf(rpc.ErrInvalid, "%s", err)
 	}
 	if err := next.Validate(); err != nil && !next.DevMode {
-		return err
+		return rpc.Errorf(rpc.ErrInvalid, "%s", err)
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -140,11 +140,11 @@ func (a *Agent) Reload(plugin string) error {
 		defer cancel()
 		asked, err := pluginTrust(next)
 		if err != nil {
-			return err
+			return rpc.Errorf(rpc.ErrInvalid, "%s", err)
 		}
 		a.plugins.SetTrust(asked)
 		if err := a.plugins.Reload(ctx, blocks(next)); err != nil {
-			return err
+			return refusedBlock(err)
 		}
 	}
 	a.config.LogLevel, a.config.Plugins, a.config.PluginTrust = next.LogLevel, next.Plugins, next.PluginTrust
@@ -160,6 +160,14 @@ func (a *Agent) reloadPlugin(next *config.Config, plugin string) error {
 	err := a.plugins.ReloadPlugin(ctx, blocks(next), plugin)
 	if errors.Is(err, pluginhost.ErrUnknownPlugin) {
 		return rpc.Errorf(rpc.ErrNotFound, "no plugin %q on this node: `drover plugin list` names those there are", plugin)
+	}
+	return refusedBlock(err)
+}
+
+// refusedBlock tells what the operator has to change from what may go well the next time.
+func refusedBlock(err error) error {
+	if errors.Is(err, pluginhost.ErrBlock) {
+		return rpc.Errorf(rpc.ErrInvalid, "%s", err)
 	}
 	return err
 }

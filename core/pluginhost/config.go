@@ -24,6 +24,8 @@ var (
 	ErrUnknownDriver = errors.New("unknown driver")
 	// ErrUnavailable: the plugin is known but cannot be used now; the text says why.
 	ErrUnavailable = errors.New("driver is not available")
+	// ErrBlock: what the operator wrote about plugins cannot be used; the text says what to change.
+	ErrBlock = errors.New("plugin block cannot be used")
 	// ErrUnknownPlugin: no file and no plugin of that name is known.
 	ErrUnknownPlugin = errors.New("unknown plugin")
 	// ErrStopped: the host has been stopped.

@@ -179,6 +179,10 @@ func TestReplacedDevicePluginLeavesNoGap(t *testing.T) {
 	})
 	os.Remove(filepath.Join(r.config.PluginDir, "drover-device-test"))
 	r.untilDevices(h, "")
+	r.until(h, "the file is forgotten", func(s *Snapshot) bool { return len(s.Plugins) == 0 })
+	if left, _ := os.ReadDir(filepath.Join(r.config.RunDir, "p")); len(left) > 0 {
+		t.Errorf("run directories left: %v", left)
+	}
 }
 
 func TestDeviceListsThatCannotBeUsed(t *testing.T) {

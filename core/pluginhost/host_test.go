@@ -317,7 +317,7 @@ func TestWrongConfigAndReload(t *testing.T) {
 		t.Fatal(err)
 	}
 	d := r.ready(h, "test")
-	if err := reload(map[string]any{"refuse": "perhaps"}); err == nil || !strings.Contains(err.Error(), "refuse") {
+	if err := reload(map[string]any{"refuse": "perhaps"}); !errors.Is(err, ErrBlock) || !strings.Contains(err.Error(), "refuse") {
 		t.Errorf("wrong type: %v", err)
 	}
 	if err := reload(map[string]any{"mood": "merry"}); err != nil {

@@ -22,7 +22,7 @@ func (h *Host) callContext() (context.Context, context.CancelFunc) {
 func (h *Host) Reload(ctx context.Context, list []Block) error {
 	next, err := newBlocks(list)
 	if err != nil {
-		return err
+		return wrongBlock{err}
 	}
 	h.mu.Lock()
 	asked := h.nextTrust
@@ -43,7 +43,7 @@ func (h *Host) ReloadPlugin(ctx context.Context, list []Block, name string) erro
 	}
 	all, err := newBlocks(list)
 	if err != nil {
-		return err
+		return wrongBlock{err}
 	}
 	h.mu.Lock()
 	next, asked := maps.Clone(h.blocks), h.trust
@@ -86,7 +86,9 @@ func (h *Host) reload(ctx context.Context, families []*family, next blocks, aske
 			restart = append(restart, g)
 		}
 	}
-	errs = append(errs, asked.check(next))
+	if err := asked.check(next); err != nil {
+		errs = append(errs, wrongBlock{err})
+	}
 	if err := errors.Join(errs...); err != nil {
 		return err
 	}
@@ -112,7 +114,7 @@ func (h *Host) checkBlock(ctx context.Context, g *generation, next blocks) (chan
 	}
 	block, err := next.match(g.family.name(), name)
 	if err != nil {
-		return false, err
+		return false, wrongBlock{err}
 	}
 	if s == nil {
 		return failed, nil
@@ -128,9 +130,17 @@ func (h *Host) checkBlock(ctx context.Context, g *generation, next blocks) (chan
 	if err != nil {
 		return false, fmt.Errorf("plugin %q: %w", name, err)
 	}
-	_, err = encodeConfig(spec, block, name)
-	return true, err
+	if _, err = encodeConfig(spec, block, name); err != nil {
+		return true, wrongBlock{err}
+	}
+	return true, nil
 }
+
+// wrongBlock is an ErrBlock with its own text.
+type wrongBlock struct{ error }
+
+func (e wrongBlock) Unwrap() error      { return e.error }
+func (wrongBlock) Is(target error) bool { return target == ErrBlock }
 
 // freshFor is how long after its file was seen a plugin may still lose its name to another file that was there too.
 const freshFor = 30 * time.Second

@@ -279,6 +279,9 @@ func (h *Host) tidy(f *family) []*generation {
 		if f.stopTail != nil {
 			f.stopTail()
 		}
+		if err := f.removeDirs(); err != nil { // before a file of this name comes back
+			h.log.Warn("plugin's run directory is not removed", "file", f.file, "error", err)
+		}
 		h.background.Go(func() { h.closeStreams(h.ctx, f) })
 	}
 	if fewer || gone {
