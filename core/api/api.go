@@ -65,6 +65,7 @@ type API struct {
 
 	servers *http.Transport // to the API of servers
 	turn    atomic.Int64    // which of them is next
+	abroads regions         // to those of other regions
 }
 
 // New returns the handler of the HTTP API.
@@ -96,7 +97,7 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	if a.srv == nil && !aboutSelf(r.URL.Path) {
 		a.withNode(r)
-		a.forward(w, r, a.anyServer())
+		a.forward(w, r, a.group(), a.anyServer())
 		return
 	}
 	for k, v := range a.Headers {
@@ -121,11 +122,12 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		(&request{Request: r, w: w}).fail(err)
 		return
 	}
-	if rq.Region != "" {
-		if _, region, _ := a.Agent.Identity(); rq.Region != region {
-			rq.fail(errors.New("No path to region"))
-			return
+	if a.abroad(rq) {
+		if err := a.toRegion(rq); err != nil {
+			a.headers(rq)
+			rq.fail(err)
 		}
+		return
 	}
 	if a.srv != nil {
 		addr, err := a.elsewhere(rq)
@@ -135,7 +137,7 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 		if addr != "" {
-			a.forward(w, r, a.leaderOf)
+			a.forward(w, r, a.group(), a.leaderOf)
 			return
 		}
 		keepBody(r)

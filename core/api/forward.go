@@ -56,8 +56,37 @@ type callerKey struct{}
 // that disagree about the leader do not do so for ever. What agents without a server pass on is not marked.
 const forwardedHeader = "Drover-Forwarded"
 
+// The marks: who passed a request on.
+const (
+	byGroup  = "1"      // a server of the same region
+	byRegion = "region" // one of another, so that it may be passed on once more here
+)
+
 func isForwarded(r *http.Request) bool {
-	return r.Context().Value(forwardedKey{}) != nil && r.Header.Get(forwardedHeader) != ""
+	mark := markOf(r)
+	return mark != "" && mark != byRegion
+}
+
+// markOf is how another server marked a request, "" if none did.
+func markOf(r *http.Request) string {
+	if r.Context().Value(forwardedKey{}) == nil {
+		return ""
+	}
+	return r.Header.Get(forwardedHeader)
+}
+
+// way is how requests reach other servers.
+type way struct {
+	transport http.RoundTripper
+	mark      string // "" for an agent without a server
+}
+
+// group is the way to the servers of this region.
+func (a *API) group() way {
+	if a.srv == nil {
+		return way{a.servers, ""}
+	}
+	return way{a.servers, byGroup}
 }
 
 // elsewhere is the server that must answer a request; "" is this one.
@@ -87,7 +116,7 @@ const maxReplay = maxBody
 const retryForward = 5 * time.Second
 
 // forward passes a request on to the server that next names, asked again when that one cannot be reached.
-func (a *API) forward(w http.ResponseWriter, r *http.Request, next func(context.Context) (string, error)) {
+func (a *API) forward(w http.ResponseWriter, r *http.Request, by way, next func(context.Context) (string, error)) {
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxReplay))
 	var tooLarge *http.MaxBytesError
 	switch {
@@ -104,7 +133,7 @@ func (a *API) forward(w http.ResponseWriter, r *http.Request, next func(context.
 			(&request{Request: r, w: w}).fail(err)
 			return
 		}
-		again := a.send(w, r, addr, body, time.Now().Before(until))
+		again := a.send(w, r, by, addr, body, time.Now().Before(until))
 		if !again {
 			return
 		}
@@ -117,7 +146,7 @@ func (a *API) forward(w http.ResponseWriter, r *http.Request, next func(context.
 }
 
 // send passes a request on to one server. again says that it was not reached, and nothing was answered yet.
-func (a *API) send(w http.ResponseWriter, r *http.Request, addr string, body []byte, mayRetry bool) (again bool) {
+func (a *API) send(w http.ResponseWriter, r *http.Request, by way, addr string, body []byte, mayRetry bool) (again bool) {
 	in := r.Clone(r.Context())
 	in.Body, in.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))
 	proxy := httputil.ReverseProxy{
@@ -125,11 +154,11 @@ func (a *API) send(w http.ResponseWriter, r *http.Request, addr string, body []b
 			p.Out.URL.Scheme, p.Out.URL.Host, p.Out.Host = "http", addr, p.In.Host
 			p.SetXForwarded()
 			p.Out.Header.Del(forwardedHeader) // only we say so, never who asked us
-			if a.srv != nil {
-				p.Out.Header.Set(forwardedHeader, "1")
+			if by.mark != "" {
+				p.Out.Header.Set(forwardedHeader, by.mark)
 			}
 		},
-		Transport:     a.servers,
+		Transport:     by.transport,
 		FlushInterval: -1,
 		ErrorLog:      a.log.StandardLogger(nil),
 		ErrorHandler: func(w http.ResponseWriter, r *http.Request, err error) {
@@ -202,7 +231,7 @@ func (a *API) forwardForNode(w http.ResponseWriter, r *http.Request, err error) 
 	if !errors.As(err, &at) || isForwarded(r) {
 		return false
 	}
-	a.forward(w, r, func(context.Context) (string, error) { return at.Addr, nil })
+	a.forward(w, r, a.group(), func(context.Context) (string, error) { return at.Addr, nil })
 	return true
 }
 
@@ -214,6 +243,11 @@ func (a *API) withNode(r *http.Request) {
 		return
 	}
 	q := r.URL.Query()
+	if region := q.Get("region"); region != "" {
+		if _, own, _ := a.Agent.Identity(); region != own {
+			return
+		}
+	}
 	if id := a.Agent.NodeID(); id != "" && q.Get("node_id") == "" {
 		q.Set("node_id", id)
 		r.URL.RawQuery = q.Encode()

@@ -19,6 +19,8 @@ import (
 	"time"
 
 	"github.com/spf13/pflag"
+
+	"github.com/droverhq/drover/core/model"
 )
 
 // clientFlags are the flags of every command that calls the API.
@@ -151,6 +153,17 @@ func (a *app) tls() (*tls.Config, error) {
 		cfg.Certificates = []tls.Certificate{pair}
 	}
 	return cfg, nil
+}
+
+// forJob has the calls that follow go to the job's region and namespace, unless others were asked for. "global" is what
+// a job file that names no region has, and is any region.
+func (c *client) forJob(j *model.Job) {
+	if c.region == "" && j.Region != "global" {
+		c.region = j.Region
+	}
+	if c.namespace == "" {
+		c.namespace = j.Namespace
+	}
 }
 
 // query are parameters of a call.

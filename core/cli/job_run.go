@@ -163,9 +163,7 @@ func jobRun(a *app) *cobra.Command {
 		if err != nil {
 			return err
 		}
-		if cl.namespace == "" {
-			cl.namespace = job.Namespace
-		}
+		cl.forJob(job)
 		var resp registered
 		if err := cl.put(cmd.Context(), "/v1/jobs", nil, req, &resp); err != nil {
 			var ae *apiError
@@ -224,7 +222,8 @@ func jobValidate(a *app) *cobra.Command {
 			Error                 string
 			Warnings              string
 		}
-		if err := cl.put(cmd.Context(), "/v1/validate/job", query{"namespace": first(cl.namespace, job.Namespace)}, map[string]any{"Job": body}, &resp); err != nil {
+		cl.forJob(job)
+		if err := cl.put(cmd.Context(), "/v1/validate/job", nil, map[string]any{"Job": body}, &resp); err != nil {
 			var ae *apiError
 			if errors.As(err, &ae) {
 				return err
@@ -278,7 +277,8 @@ func jobPlan(a *app) *cobra.Command {
 			return fail(err)
 		}
 		var resp planResponse
-		if err := cl.put(cmd.Context(), "/v1/job/"+seg(job.ID)+"/plan", query{"namespace": first(cl.namespace, job.Namespace)},
+		cl.forJob(job)
+		if err := cl.put(cmd.Context(), "/v1/job/"+seg(job.ID)+"/plan", nil,
 			map[string]any{"Job": body, "Diff": diff}, &resp); err != nil {
 			return fail(err)
 		}

@@ -37,9 +37,17 @@ func serverMembers(a *app) *cobra.Command {
 		if _, err := cl.get(cmd.Context(), "/v1/agent/members", nil, &out); err != nil {
 			return err
 		}
-		var leader string
-		if _, err := cl.get(cmd.Context(), "/v1/status/leader", nil, &leader); err != nil {
-			return err
+		leaders := map[string]string{} // by region; none of a region that is out of reach
+		for _, m := range out.Members {
+			region := first(m.Tags["region"], out.ServerRegion)
+			if _, asked := leaders[region]; asked {
+				continue
+			}
+			var leader string
+			if _, err := cl.get(cmd.Context(), "/v1/status/leader", query{"region": region}, &leader); err != nil && region == out.ServerRegion {
+				return err
+			}
+			leaders[region] = leader
 		}
 		return f.print(a.Stdout, out.Members, func(w io.Writer) {
 			if detailed {
@@ -56,6 +64,7 @@ func serverMembers(a *app) *cobra.Command {
 			}
 			rows := [][]string{{"Name", "Address", "Port", "Status", "Leader", "Raft Version", "Build", "Datacenter", "Region"}}
 			for _, m := range out.Members {
+				leader := leaders[first(m.Tags["region"], out.ServerRegion)]
 				isLeader := leader != "" && leader == net.JoinHostPort(m.Tags["rpc_addr"], m.Tags["port"])
 				rows = append(rows, []string{m.Name, m.Addr, strconv.Itoa(m.Port), m.Status, strconv.FormatBool(isLeader), first(m.Tags["raft_vsn"], "3"),
 					m.Tags["build"], first(m.Tags["dc"], out.ServerDC), first(m.Tags["region"], out.ServerRegion)})

@@ -32,13 +32,14 @@ type kind struct {
 	tag      byte
 	protocol string       // under TLS
 	open     []certs.Role // who may open it
+	abroad   bool         // servers of other regions too
 }
 
 var kinds = [...]kind{
-	{tagHTTP2, "drover-grpc/1", []certs.Role{certs.Server}},
-	{TagNode, "drover-node/1", []certs.Role{certs.Client, certs.Server}}, // an agent that is both has a server's certificate
-	{TagRaft, "drover-raft/1", []certs.Role{certs.Server}},
-	{TagHTTP, "drover-http/1", []certs.Role{certs.Client, certs.Server}},
+	{tagHTTP2, "drover-grpc/1", []certs.Role{certs.Server}, false},
+	{TagNode, "drover-node/1", []certs.Role{certs.Client, certs.Server}, false}, // an agent that is both has a server's certificate
+	{TagRaft, "drover-raft/1", []certs.Role{certs.Server}, false},
+	{TagHTTP, "drover-http/1", []certs.Role{certs.Client, certs.Server}, true},
 }
 
 func kindOf(tag byte) *kind {
@@ -65,7 +66,7 @@ func (s *Security) mayOpen(protocol string, cert *x509.Certificate) error {
 	if k == nil {
 		return errors.New("the caller does not say what the connection is for: it is no agent of Drover")
 	}
-	if s.AnyName {
+	if s.AnyName || k.abroad && certs.Require(cert, "", certs.Server) == nil {
 		return nil
 	}
 	if err := certs.Require(cert, s.Region, k.open...); err != nil {
@@ -74,9 +75,19 @@ func (s *Security) mayOpen(protocol string, cert *x509.Certificate) error {
 	return nil
 }
 
-// IsServer tells whether the caller of a connection is a server. nil is a connection in plain text, where everybody is.
+// InRegion is for calls to servers of another region, whose certificates must name that one.
+func (s *Security) InRegion(region string) *Security {
+	if s == nil {
+		return nil
+	}
+	other := *s
+	other.Region = region
+	return &other
+}
+
+// IsServer tells whether the caller of a connection is a server, of whatever region. nil is a connection in plain text, where everybody is.
 func (s *Security) IsServer(cs *tls.ConnectionState) bool {
-	return s == nil || s.AnyName || cs == nil || len(cs.PeerCertificates) > 0 && certs.Require(cs.PeerCertificates[0], s.Region, certs.Server) == nil
+	return s == nil || s.AnyName || cs == nil || len(cs.PeerCertificates) > 0 && certs.Require(cs.PeerCertificates[0], "", certs.Server) == nil
 }
 
 // listening is the server's end.

@@ -225,6 +225,7 @@ func TestWhoMayOpenWhat(t *testing.T) {
 		"a server with an older name":  {port: server, caller: ours.security(time.Hour, "server.global.nomad"), may: all},
 		"a node":                       {server, ours.security(time.Hour, "client.global.drover"), asNode, "its log says why", "has not the name server.global.drover: it has \\\"client.global.drover\\\""},
 		"a node of another region":     {server, ours.security(time.Hour, "client.eu.drover"), nil, "its log says why", "has not the name"},
+		"a server of another region":   {server, ours.security(time.Hour, "server.eu.drover"), []byte{TagHTTP}, "its log says why", "has not the name"},
 		"a user of the API":            {server, ours.security(time.Hour, "cli.global.drover"), nil, "its log says why", "has not the name"},
 		"a server with a node's name":  {port: open, caller: server, says: "has not the name server.global.drover"},
 		"names count nowhere":          {port: open, caller: &Security{Source: ours.security(time.Hour, "x").Source, Region: "global", AnyName: true}, may: all},

@@ -83,8 +83,8 @@ func (s *Server) joinGroup() {
 	wait := min(time.Second, interval) // servers of a new group are started one after the other
 	for try := 1; ; try++ {
 		n, err := s.members.Join(g.Join)
-		others := len(s.members.Members()) - 1 // the list may name this server too, and then one has answered in any case
-		if others > 0 {
+		// The list may name this server too, and then one has answered in any case.
+		if others := company(s.id, s.members.Members()); others > 0 {
 			s.logger.Info("joined other servers", "answered", n, "known", others)
 			return
 		}
@@ -100,6 +100,18 @@ func (s *Server) joinGroup() {
 		}
 		wait = min(2*wait, interval)
 	}
+}
+
+// company counts the servers that gossip besides this one. Those that are only remembered do not count: all of them may
+// have other addresses by now, which then only the configured list tells.
+func company(self string, members []membership.Member) int {
+	n := 0
+	for _, m := range members {
+		if m.ID != self && m.Status == membership.Alive {
+			n++
+		}
+	}
+	return n
 }
 
 // watchGroup founds the group when enough servers have met and, on the leader, keeps raft's members in step with those

@@ -7,7 +7,6 @@ import (
 	"net"
 	"os"
 	"regexp"
-	"slices"
 	"strconv"
 
 	"github.com/droverhq/drover/core/consensus"
@@ -99,21 +98,6 @@ func (s *Server) RaftConfiguration() ([]RaftServer, uint64, error) {
 		out = append(out, m)
 	}
 	return out, index, nil
-}
-
-// Regions are all that this server knows, its own first.
-func (s *Server) Regions() []string {
-	out := []string{s.cfg.Region}
-	if s.members == nil {
-		return out
-	}
-	for _, m := range s.members.Members() {
-		if !slices.Contains(out, m.Region) {
-			out = append(out, m.Region)
-		}
-	}
-	slices.Sort(out[1:])
-	return out
 }
 
 // Member is a server as the agent's API lists it.

@@ -20,6 +20,8 @@ type group struct {
 	servers []*harness.Agent
 	ports   []*harness.Ports
 	tls     *groupTLS // nil: plain text
+	region  string    // "": global
+	join    []string  // serf addresses of servers of other regions
 }
 
 // newGroup starts servers that found a group, and returns when each knows the leader.
@@ -50,13 +52,23 @@ func (g *group) start(n int) *group {
 func (g *group) server(i, expect int, key string) *harness.Agent {
 	return harness.New(g.t, harness.Options{
 		Ports: g.ports[i], NoRawExec: true,
-		Config: fmt.Sprintf("name = \"s%d\"\nleave_on_terminate = true\n", i) + g.tls.block("server"), TLS: g.tls.as(),
+		Config: fmt.Sprintf("name = \"s%d\"\nleave_on_terminate = true\n", i) + g.regionLine() + g.tls.block("server"), TLS: g.tls.as(),
 		Server: fmt.Sprintf("bootstrap_expect = %d\nencrypt = %q\nserver_join {\n retry_join = %s\n retry_interval = \"2s\"\n}", expect, key, g.serfAddrs()),
 	})
 }
 
+func (g *group) regionLine() string {
+	if g.region == "" {
+		return ""
+	}
+	return fmt.Sprintf("region = %q\n", g.region)
+}
+
 func (g *group) serfAddrs() string {
 	var out []string
+	for _, a := range g.join {
+		out = append(out, fmt.Sprintf("%q", a))
+	}
 	for _, p := range g.ports {
 		out = append(out, fmt.Sprintf("\"127.0.0.1:%d\"", p.Serf))
 	}
@@ -67,7 +79,7 @@ func (g *group) serfAddrs() string {
 func (g *group) node(server int) *harness.Agent {
 	g.t.Helper()
 	return harness.Start(g.t, harness.Options{
-		Config: "name = \"n\"\n" + g.tls.block("client"), TLS: g.tls.as(), Client: fmt.Sprintf("servers = [\"127.0.0.1:%d\"]", g.ports[server].RPC),
+		Config: "name = \"n\"\n" + g.regionLine() + g.tls.block("client"), TLS: g.tls.as(), Client: fmt.Sprintf("servers = [\"127.0.0.1:%d\"]", g.ports[server].RPC),
 	})
 }
 
