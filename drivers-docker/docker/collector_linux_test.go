@@ -6,7 +6,9 @@ import (
 	"io"
 	"net"
 	"sync"
+	"sync/atomic"
 	"testing"
+	"time"
 )
 
 // collector stands in for the host's log collector: it speaks the socket protocol and stores bytes and cursor as one.
@@ -16,6 +18,8 @@ type collector struct {
 	mu      sync.Mutex
 	streams map[string]*collected
 	appends int
+
+	slow atomic.Int64 // how long an append waits before it is carried out, whether anybody waits for it or not
 }
 
 type collected struct {
@@ -78,6 +82,9 @@ func (c *collector) serve(conn net.Conn) {
 		}
 		if json.Unmarshal(body[:head], &ask) != nil {
 			return
+		}
+		if ask.Op == "append" {
+			time.Sleep(time.Duration(c.slow.Load()))
 		}
 		reply := map[string]any{"seq": ask.Seq}
 		c.answer(ask.Op, ask.ID, ask.Cursor, body[head:], reply)

@@ -39,6 +39,7 @@ var (
 	_ driver.WithStats                    = (*Driver)(nil)
 	_ driver.WithInspect                  = (*Driver)(nil)
 	_ driver.WithNetwork                  = (*Driver)(nil)
+	_ driver.WithHandOver                 = (*Driver)(nil)
 	_ driver.WithShutdown                 = (*Driver)(nil)
 	_ driver.WithCapabilities             = (*Driver)(nil)
 	_ driver.WithFingerprintTrigger       = (*Driver)(nil)
@@ -71,6 +72,7 @@ type Driver struct {
 	networks map[string]string // allocation -> pause container
 	facts    facts
 	asked    time.Time // last fingerprint: a host is there
+	released bool      // a newer version of the plugin looks after the tasks, and cleans up
 
 	imagesMu sync.Mutex
 	refs     *image.Refs

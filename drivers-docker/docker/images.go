@@ -167,6 +167,9 @@ func (d *Driver) releaseImage(taskID string) {
 // removeImages removes what is due. Only the names that tasks asked for go; an image that has others, or that any
 // container of anybody uses, stays.
 func (d *Driver) removeImages(s *session) {
+	if !d.cleansUp() {
+		return
+	}
 	d.imagesMu.Lock()
 	defer d.imagesMu.Unlock() // nobody takes an image up while it goes
 	ctx, cancel := context.WithTimeout(d.background, callTimeout)

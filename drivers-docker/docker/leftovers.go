@@ -36,7 +36,7 @@ func (d *Driver) collectLeftovers() {
 // sweep looks once and returns what is suspect now.
 func (d *Driver) sweep(before map[string]bool) map[string]bool {
 	s, err := d.current()
-	if err != nil {
+	if err != nil || !d.cleansUp() {
 		return nil
 	}
 	d.mu.Lock()

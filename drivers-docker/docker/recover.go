@@ -26,6 +26,7 @@ func (d *Driver) Recover(ctx context.Context, r *driver.RecoverRequest[config.Ta
 		return errors.New("the stored state names no container")
 	}
 	d.learn(r.Task)
+	d.takeBack(r.Task.ID)
 	t := &task{config: r.Task, options: r.Config, container: r.State.ContainerID, network: r.State.Network, started: time.Now(), emit: r.Emit}
 	call, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()

@@ -18,7 +18,10 @@ const (
 	collectorVersion = 1
 	dialTimeout      = 2 * time.Second
 	callTimeout      = 30 * time.Second
-	maxReply         = 16 << 20
+	// lastAnswer is how long the answer to a request is awaited that nobody wants any more: a collector that is slow could
+	// carry it out after another process of the plugin asked how far the output came.
+	lastAnswer = 2 * time.Second
+	maxReply   = 16 << 20
 	// maxAppend is the collector's limit for one append.
 	maxAppend = 256 << 10
 )
@@ -82,6 +85,9 @@ func (c *Collector) Find(ctx context.Context, fifo string) (string, error) {
 func (c *Collector) call(ctx context.Context, m *message, payload []byte) (*message, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if err := ctx.Err(); err != nil {
+		return nil, err // it waited for its turn
+	}
 	reply, err := c.exchange(ctx, m, payload)
 	var refused *errCollector
 	if err != nil && !errors.As(err, &refused) {
@@ -129,7 +135,7 @@ func (c *Collector) roundTrip(ctx context.Context, m *message, payload []byte) (
 	}
 	_ = c.conn.SetDeadline(deadline)
 	conn := c.conn
-	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
+	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Now().Add(lastAnswer)) })
 	defer stop()
 	head, err := json.Marshal(m)
 	if err != nil {

@@ -43,6 +43,7 @@ var (
 	_ driver.WithShutdown                       = (*Driver)(nil)
 	_ driver.WithStats                          = (*Driver)(nil)
 	_ driver.WithInspect                        = (*Driver)(nil)
+	_ driver.WithHandOver                       = (*Driver)(nil)
 )
 
 // vm is a machine as the driver follows it.
@@ -146,6 +147,9 @@ func (d *Driver) Init(ctx context.Context) error { return d.processes.Init(ctx) 
 
 // Shutdown lets go of the keeper. Machines run on.
 func (d *Driver) Shutdown(ctx context.Context) error { return d.processes.Shutdown(ctx) }
+
+// Release lets a newer version of the plugin take the machine over.
+func (d *Driver) Release(ctx context.Context, id string) error { return d.processes.Release(ctx, id) }
 
 // Recover finds a machine again.
 func (d *Driver) Recover(ctx context.Context, req *driver.RecoverRequest[taskConfig, executor.State]) error {
