@@ -53,6 +53,11 @@ func (a *API) clientAllocExec(rq *request) (any, error) {
 	if err := json.Unmarshal([]byte(rq.str("command")), &setup.Command); err != nil || len(setup.Command) == 0 {
 		return nil, rpc.Errorf(rpc.ErrInvalid, "command must be a JSON array with at least one element, got %q", rq.str("command"))
 	}
+	return a.session(rq, setup)
+}
+
+// session runs a command in a task for a caller at the other end of a websocket.
+func (a *API) session(rq *request, setup *rpc.ExecSetup) (any, error) {
 	var err error
 	if setup.TTY, err = rq.flag("tty", false); err != nil {
 		return nil, err

@@ -107,7 +107,7 @@ func (a *API) jobRegister(rq *request) (any, error) {
 		return nil, rpc.Errorf(rpc.ErrInvalid, "EvalPriority must be between 1 and 100, got %d", beside.EvalPriority)
 	}
 	if err := jobspec.Refused(job); err != nil {
-		return nil, err
+		return nil, rpc.Errorf(rpc.ErrInvalid, "%v", err)
 	}
 	resp, err := a.srv.RegisterJob(rq.Context(), &server.JobRegisterRequest{
 		Job: job, EnforceIndex: beside.EnforceIndex, JobModifyIndex: beside.JobModifyIndex,
@@ -355,31 +355,6 @@ func (a *API) jobServices(rq *request) (any, error) {
 	})
 }
 
-func (a *API) jobActions(rq *request) (any, error) {
-	type action struct {
-		Name          string
-		Command       string
-		Args          []string
-		TaskName      string
-		TaskGroupName string
-	}
-	return a.read(rq, []state.Table{state.TableJobs}, func(s *state.Snapshot) (any, error) {
-		j := s.Job(rq.Namespace, rq.arg("id"))
-		if j == nil {
-			return nil, errJobNotFound
-		}
-		out := []action{}
-		for _, g := range j.TaskGroups {
-			for _, t := range g.Tasks {
-				for _, ac := range t.Actions {
-					out = append(out, action{ac.Name, ac.Command, ac.Args, t.Name, g.Name})
-				}
-			}
-		}
-		return out, nil
-	})
-}
-
 func (a *API) jobEvaluate(rq *request) (any, error) {
 	var body struct {
 		JobID       string
@@ -411,7 +386,7 @@ func (a *API) jobPlan(rq *request) (any, error) {
 		return nil, rpc.Errorf(rpc.ErrInvalid, "Job ID does not match: path has %q, job has %q", rq.arg("id"), job.ID)
 	}
 	if err := jobspec.Refused(job); err != nil {
-		return nil, err
+		return nil, rpc.Errorf(rpc.ErrInvalid, "%v", err)
 	}
 	resp, err := a.srv.PlanJob(rq.Context(), &server.JobPlanRequest{Job: job, Diff: beside.Diff})
 	if err != nil {

@@ -28,6 +28,7 @@ func (a *API) routes() []route {
 		{"GET", "/v1/job/:id/summary", "namespace:read-job", a.jobSummary},
 		{"GET", "/v1/job/:id/services", "namespace:read-job", a.jobServices},
 		{"GET", "/v1/job/:id/actions", "namespace:read-job", a.jobActions},
+		{"GET", "/v1/job/:id/action", "namespace:alloc-exec", a.jobAction},
 		{"PUT", "/v1/job/:id/evaluate", "namespace:submit-job|evaluate-job", a.jobEvaluate},
 		{"PUT", "/v1/job/:id/plan", "namespace:submit-job|plan-job", a.jobPlan},
 		{"PUT", "/v1/job/:id/periodic/force", "namespace:dispatch-job|submit-job", a.jobPeriodicForce},

@@ -22,15 +22,11 @@ const execHeartbeat = 10 * time.Second
 
 func allocExec(a *app) *cobra.Command {
 	var f chosen
-	var interactive bool
-	var tty, escape string
+	var flags sessionFlags
 	c := &cobra.Command{Use: "exec <alloc> <command> [args...]", Short: "Run a command in a task", Args: cobra.MinimumNArgs(2),
 		Annotations: map[string]string{passthrough: "yes"}}
 	f.add(c, true)
-	c.Flags().BoolVar(&interactive, "i", true, "pass standard input")
-	c.Flags().StringVar(&tty, "t", "", "give the command a terminal (default: when standard input is one)")
-	c.Flags().Lookup("t").NoOptDefVal = "true"
-	c.Flags().StringVar(&escape, "e", "~", "escape character: at the start of a line, followed by a dot, ends the session")
+	flags.add(c)
 	c.RunE = func(cmd *cobra.Command, args []string) error {
 		cl, err := a.api()
 		if err != nil {
@@ -44,35 +40,57 @@ func allocExec(a *app) *cobra.Command {
 		if err != nil {
 			return err
 		}
-		in, isTerm := a.terminal()
-		withTTY := isTerm && interactive
-		if tty != "" {
-			if withTTY, err = strconv.ParseBool(tty); err != nil {
-				return fmt.Errorf("-t must be true or false, got %q", tty)
-			}
-		}
-		s := execSession{app: a, client: cl, allocID: al.ID, task: task, command: args[1:], tty: withTTY, escape: escape}
-		if interactive {
-			s.stdin = a.Stdin
-		}
-		if withTTY && isTerm {
-			old, err := term.MakeRaw(in)
-			if err != nil {
-				return fmt.Errorf("terminal: %w", err)
-			}
-			defer term.Restore(in, old)
-			s.terminal = &in
-		}
-		code, err := s.run(cmd.Context())
+		command, err := json.Marshal(args[1:])
 		if err != nil {
 			return err
 		}
-		if code != 0 {
-			return &exitError{code: code}
-		}
-		return nil
+		return flags.run(cmd.Context(), &execSession{app: a, client: cl, path: "/v1/client/allocation/" + seg(al.ID) + "/exec",
+			query: query{"task": task, "command": string(command)}})
 	}
 	return c
+}
+
+// sessionFlags say how a session with a command in a task is held.
+type sessionFlags struct {
+	interactive bool
+	tty, escape string
+}
+
+func (f *sessionFlags) add(c *cobra.Command) {
+	c.Flags().BoolVar(&f.interactive, "i", true, "pass standard input")
+	c.Flags().StringVar(&f.tty, "t", "", "give the command a terminal (default: when standard input is one)")
+	c.Flags().Lookup("t").NoOptDefVal = "true"
+	c.Flags().StringVar(&f.escape, "e", "~", "escape character: at the start of a line, followed by a dot, ends the session")
+}
+
+// run holds the session; a command that ends with another exit code than 0 gives that code.
+func (f *sessionFlags) run(ctx context.Context, s *execSession) (err error) {
+	in, isTerm := s.app.terminal()
+	s.tty, s.escape = isTerm && f.interactive, f.escape
+	if f.tty != "" {
+		if s.tty, err = strconv.ParseBool(f.tty); err != nil {
+			return fmt.Errorf("-t must be true or false, got %q", f.tty)
+		}
+	}
+	if f.interactive {
+		s.stdin = s.Stdin
+	}
+	if s.tty && isTerm {
+		old, err := term.MakeRaw(in)
+		if err != nil {
+			return fmt.Errorf("terminal: %w", err)
+		}
+		defer term.Restore(in, old)
+		s.terminal = &in
+	}
+	code, err := s.run(ctx)
+	if err != nil {
+		return err
+	}
+	if code != 0 {
+		return &exitError{code: code}
+	}
+	return nil
 }
 
 func (a *app) terminal() (fd int, is bool) {
@@ -84,12 +102,12 @@ func (a *app) terminal() (fd int, is bool) {
 	return fd, term.IsTerminal(fd)
 }
 
+// execSession is a session with a command that runs in a task.
 type execSession struct {
 	*app
 	client   *client
-	allocID  string
-	task     string
-	command  []string
+	path     string // of the route that opens it
+	query    query
 	tty      bool
 	escape   string
 	stdin    io.Reader
@@ -107,13 +125,8 @@ func (s *execSession) send(v any) error {
 
 // run returns the command's exit code.
 func (s *execSession) run(ctx context.Context) (int, error) {
-	command, err := json.Marshal(s.command)
-	if err != nil {
-		return 0, err
-	}
-	u := s.client.url("/v1/client/allocation/"+seg(s.allocID)+"/exec", query{
-		"task": s.task, "tty": strconv.FormatBool(s.tty), "command": string(command),
-	})
+	s.query["tty"] = strconv.FormatBool(s.tty)
+	u := s.client.url(s.path, s.query)
 	u.Scheme = map[string]string{"http": "ws", "https": "wss"}[u.Scheme]
 	tr := s.client.http.Transport.(*http.Transport)
 	d := websocket.Dialer{NetDialContext: tr.DialContext, TLSClientConfig: tr.TLSClientConfig, HandshakeTimeout: 30 * time.Second}

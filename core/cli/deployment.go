@@ -152,9 +152,20 @@ func deploymentAct(a *app, name, help, route string, body map[string]any) *cobra
 		for k, v := range body {
 			b[k] = v
 		}
-		var resp registered
+		var resp struct {
+			registered
+			RevertedJobVersion *uint64
+		}
 		if err := cl.put(cmd.Context(), "/v1/deployment/"+route+"/"+seg(d.ID), nil, b, &resp); err != nil {
 			return err
+		}
+		switch {
+		case name == "pause":
+			fmt.Fprintf(a.Stdout, "Deployment %q is paused\n", short(d.ID, w.verbose))
+			return nil
+		case name == "fail" && resp.RevertedJobVersion == nil:
+			fmt.Fprintf(a.Stdout, "Deployment %q is marked as failed\n", short(d.ID, w.verbose))
+			return nil
 		}
 		return w.follow(cmd.Context(), a, cl, resp.EvalID)
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"strings"
 	"time"
 
 	"github.com/droverhq/drover/core/model"
@@ -49,11 +48,11 @@ func (a *app) monitor(ctx context.Context, c *client, evalID string, verbose boo
 	if err != nil {
 		return err
 	}
+	if ev.DeploymentID != "" {
+		return a.followDeployment(ctx, c, ev.DeploymentID, verbose) // it decides what a failed instance means
+	}
 	if failed > 0 {
 		return &exitError{2, fmt.Sprintf("%d allocation(s) failed; `drover alloc status <id>` tells why", failed)}
-	}
-	if ev.DeploymentID != "" {
-		return a.followDeployment(ctx, c, ev.DeploymentID, verbose)
 	}
 	return nil
 }
@@ -129,55 +128,6 @@ func failure(t *model.TaskState) string {
 		}
 	}
 	return ""
-}
-
-func (a *app) followDeployment(ctx context.Context, c *client, id string, verbose bool) error {
-	fmt.Fprintf(a.Stdout, "==> %s: Monitoring deployment %q\n", time.Now().Format(time.RFC3339), short(id, verbose))
-	var last string
-	var d *model.Deployment
-	err := watch(ctx, c, "/v1/deployment/"+seg(id), nil, func(v *model.Deployment) (bool, error) {
-		d = v
-		line := deploymentLine(d)
-		if line != last {
-			fmt.Fprintf(a.Stdout, "    %s\n", line)
-			last = line
-		}
-		return !d.Active() || needsPromotion(d), nil
-	})
-	if err != nil {
-		return err
-	}
-	switch {
-	case d.Active():
-		fmt.Fprintf(a.Stdout, "    Canaries are healthy; promote with `drover job promote %s`\n", d.JobID)
-		return nil
-	case d.Status != model.DeploymentSuccessful:
-		return &exitError{1, fmt.Sprintf("Deployment %q ended with status %q: %s", short(id, verbose), d.Status, d.StatusDescription)}
-	}
-	return nil
-}
-
-func needsPromotion(d *model.Deployment) bool {
-	waiting := false
-	for _, g := range d.TaskGroups {
-		if g.DesiredCanaries == 0 {
-			continue
-		}
-		if !g.Promoted && (g.AutoPromote || g.HealthyAllocs < g.DesiredCanaries) {
-			return false
-		}
-		waiting = waiting || !g.Promoted
-	}
-	return waiting
-}
-
-func deploymentLine(d *model.Deployment) string {
-	var parts []string
-	for _, name := range sortedKeys(d.TaskGroups) {
-		g := d.TaskGroups[name]
-		parts = append(parts, fmt.Sprintf("%s: %d placed, %d healthy, %d unhealthy of %d", name, g.PlacedAllocs, g.HealthyAllocs, g.UnhealthyAllocs, g.DesiredTotal))
-	}
-	return fmt.Sprintf("%s (%s)", d.StatusDescription, strings.Join(parts, "; "))
 }
 
 // printMetric explains why instances of a group could not be placed.

@@ -96,7 +96,7 @@ func newRoot(env *Env) *cobra.Command {
 func aliases(a *app) []*cobra.Command {
 	return []*cobra.Command{
 		jobRun(a), jobPlan(a), jobStop(a), jobStart(a), jobValidate(a), jobInit(a), jobInspect(a), statusCommand(a),
-		allocExec(a), allocLogs(a), allocFS(a), hidden(renamed(allocStatus(a), "alloc-status")),
+		allocExec(a), allocLogs(a), allocFS(a), jobAction(a), hidden(renamed(allocStatus(a), "alloc-status")),
 		hidden(renamed(evalStatus(a), "eval-status")), hidden(renamed(nodeStatus(a), "node-status")),
 		hidden(renamed(nodeDrain(a), "node-drain")), hidden(renamed(serverMembers(a), "server-members")),
 	}

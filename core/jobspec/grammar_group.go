@@ -11,7 +11,7 @@ func groupBlock() *Block {
 		block("restart", "RestartPolicy", yes, restartBlock(), "restarts on the node").present(allTypes...),
 		block("reschedule", "ReschedulePolicy", yes, rescheduleBlock(), "replacement of failed instances").
 			present("service", "batch"),
-		block("disconnect", "Disconnect", notYet, disconnectBlock(), "what happens when the node cannot be reached"),
+		block("disconnect", "Disconnect", yes, disconnectBlock(), "what happens when the node cannot be reached"),
 		block("update", "Update", yes, updateBlock(), "rolling update strategy").present("service", "system"),
 		block("migrate", "Migrate", yes, migrateBlock(), "drain pace").present("service"),
 		block("ephemeral_disk", "EphemeralDisk", yes, &Block{Name: "ephemeral_disk", Fields: []Field{
@@ -28,7 +28,7 @@ func groupBlock() *Block {
 		block("vault", "", yes, vaultBlock(), "default for tasks without a vault block"),
 		blocks("secret", "", yes, secretBlock(), "secrets of tasks that have none").labelled("Name"),
 		attr("shutdown_delay", "ShutdownDelay", Duration, yes, nil, "wait between deregistration and kill"),
-		attr("max_run_duration", "MaxRunDuration", Duration, notYet, nil, "deadline of a batch instance"),
+		attr("max_run_duration", "MaxRunDuration", Duration, yes, nil, "deadline of a batch instance"),
 		attr("stop_after_client_disconnect", "StopAfterClientDisconnect", Duration, yes, nil, "ignored: disconnect"),
 		attr("max_client_disconnect", "MaxClientDisconnect", Duration, yes, nil, "ignored: disconnect"),
 		attr("prevent_reschedule_on_lost", "PreventRescheduleOnLost", Bool, yes, nil, "ignored: disconnect"),

@@ -57,6 +57,8 @@ func updateBlock() *Block {
 		attr("auto_revert", "AutoRevert", Bool, yes, nil, "go back when it fails"),
 		attr("auto_promote", "AutoPromote", Bool, yes, nil, "go on when all canaries are healthy"),
 		attr("canary", "Canary", Int, yes, nil, "instances to try first"),
+		attr("on_deadline", "OnDeadline", String, yes, nil, "fail, revert or keep_trying at the progress deadline"),
+		attr("max_surge", "MaxSurge", Int, yes, nil, "instances beyond count while updating"),
 	}}
 }
 

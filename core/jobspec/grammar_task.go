@@ -25,7 +25,7 @@ func taskBlock() *Block {
 		attr("leader", "Leader", Bool, yes, nil, "its end stops the group"),
 		attr("kind", "Kind", String, notYet, nil, "internal"),
 		blocks("scaling", "ScalingPolicies", notYet, scalingBlock(), "vertical scaling of cpu or mem").labelled("Type"),
-		blocks("action", "Actions", notYet, &Block{Name: "action", Fields: []Field{
+		blocks("action", "Actions", yes, &Block{Name: "action", Fields: []Field{
 			attr("", "Name", String, yes, nil, "name of the action"),
 			attr("command", "Command", String, yes, nil, "program"),
 			attr("args", "Args", Strings, yes, nil, "its arguments"),

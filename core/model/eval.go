@@ -211,6 +211,7 @@ type DeploymentState struct {
 	PlacedAllocs      int
 	HealthyAllocs     int
 	UnhealthyAllocs   int
+	OnDeadline        string `json:",omitempty"` // as in Update
 }
 
 // DeploymentStatusUpdate changes a deployment's status.

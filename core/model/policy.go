@@ -44,7 +44,21 @@ type Update struct {
 	AutoRevert       bool
 	AutoPromote      bool
 	Canary           int
+
+	// OnDeadline says what follows when the progress deadline passes: OnDeadlineFail, OnDeadlineRevert or
+	// OnDeadlineKeepTrying; "" fails, and goes back where AutoRevert is set.
+	OnDeadline string `json:",omitempty"`
+	// MaxSurge is how many instances may run beyond the group's count during a roll-out: so many of those that are
+	// replaced end only when the ones that take their place are healthy.
+	MaxSurge int `json:",omitempty"`
 }
+
+// What follows when a roll-out's progress deadline passes.
+const (
+	OnDeadlineFail       = "fail"        // it has failed; the version stays
+	OnDeadlineRevert     = "revert"      // it has failed, and the last stable version is registered
+	OnDeadlineKeepTrying = "keep_trying" // it goes on
+)
 
 // Migrate is the pace at which a drain moves a group's allocations.
 type Migrate struct {

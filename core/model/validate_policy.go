@@ -33,8 +33,27 @@ func (c *checker) checkUpdate(w where, u *Update, group bool) {
 	if u.ProgressDeadline > 0 && u.HealthyDeadline >= u.ProgressDeadline {
 		c.fail(w, "healthy_deadline (%v) must be less than progress_deadline (%v)", u.HealthyDeadline, u.ProgressDeadline)
 	}
+	if u.OnDeadline != "" {
+		c.oneOf(w, "on_deadline", u.OnDeadline, OnDeadlineFail, OnDeadlineRevert, OnDeadlineKeepTrying)
+		if u.ProgressDeadline == 0 {
+			c.fail(w, "on_deadline = %q needs a progress_deadline: with 0 there is none", u.OnDeadline)
+		}
+	}
+	c.checkSurge(w, u)
 	if u.Stagger <= 0 {
 		c.fail(w, "stagger must be more than 0, got %v", u.Stagger)
+	}
+}
+
+func (c *checker) checkSurge(w where, u *Update) {
+	switch {
+	case u.MaxSurge == 0:
+	case u.MaxSurge < 0:
+		c.fail(w, "max_surge must be at least 0, got %d", u.MaxSurge)
+	case c.job.Type == JobTypeSystem:
+		c.fail(w, "max_surge is for service jobs: a system job has one instance per node")
+	case u.MaxParallel == 0:
+		c.fail(w, "max_surge needs max_parallel to be at least 1: with 0 all instances are replaced at once, without a roll-out")
 	}
 }
 

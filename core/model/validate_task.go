@@ -21,6 +21,7 @@ func (c *checker) checkTask(w where, g *TaskGroup, t *Task) {
 	if circle := envCircle(t.Env); circle != nil {
 		c.fail(w.in("env"), "the variables refer to each other in a circle: %s", strings.Join(circle, " -> "))
 	}
+	c.checkReferences(w, t)
 	for _, x := range t.Constraints {
 		if x.Operand == OpDistinctHosts || x.Operand == OpDistinctProperty {
 			c.fail(w.in("constraint"), "%s belongs to a job or group: tasks of an instance share a node", x.Operand)

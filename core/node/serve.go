@@ -6,12 +6,15 @@ import (
 	"maps"
 	"time"
 
+	"google.golang.org/grpc/codes"
+
 	"github.com/droverhq/drover/core/node/allocrunner"
 	"github.com/droverhq/drover/core/node/fsapi"
 	"github.com/droverhq/drover/core/node/hoststats"
 	"github.com/droverhq/drover/core/pluginhost"
 	"github.com/droverhq/drover/core/rpc"
 	"github.com/droverhq/drover/core/tasklog"
+	"github.com/droverhq/drover/sdk/host"
 )
 
 // signOfLife is how often a followed stream that is silent says that it is still there.
@@ -70,7 +73,11 @@ func (n *Node) allocSignal(ctx context.Context, q *rpc.AllocSignalRequest) (*rpc
 	if q.Signal == "" {
 		return nil, rpc.Errorf(rpc.ErrInvalid, "missing signal")
 	}
-	return &rpc.Empty{}, r.Signal(ctx, q.Task, q.Signal)
+	err = r.Signal(ctx, q.Task, q.Signal)
+	if refused := new(host.CallError); errors.As(err, &refused) && refused.Code == codes.Unknown && refused.Unwrap() == nil {
+		return nil, rpc.Errorf(rpc.ErrInvalid, "%v", err) // the driver knows no such signal, or cannot send it
+	}
+	return &rpc.Empty{}, err
 }
 
 func (n *Node) allocGC(ctx context.Context, q *rpc.AllocRef) (*rpc.Empty, error) {

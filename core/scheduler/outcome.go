@@ -19,6 +19,9 @@ func (r *run) outcome() *Outcome {
 	eval.Status, eval.StatusDescription = model.EvalComplete, ""
 	eval.SnapshotIndex = r.State.Index()
 	eval.QueuedAllocations = r.queued
+	if r.rollout != nil {
+		eval.DeploymentID = r.rollout.ID
+	}
 	eval.FailedTGAllocs, eval.ClassEligibility, eval.EscapedComputedClass = nil, nil, false
 	if r.Eval.AnnotatePlan {
 		r.plan.Annotations = &model.PlanAnnotations{DesiredTGUpdates: r.desired, PreemptedAllocs: r.preempted}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/droverhq/drover/core/model"
 	"github.com/droverhq/drover/core/rpc"
@@ -94,6 +95,9 @@ func (s *Server) placeProblems(snap *state.Snapshot, j *model.Job) (problems mod
 	}
 	if len(j.Payload) > 0 && !j.Dispatched {
 		fail("job can't be submitted with a payload, only dispatched")
+	}
+	if p := j.Periodic; p != nil && p.Enabled && validCrons(p) && nextLaunch(p, time.Now()).IsZero() {
+		problems = append(problems, model.Problem{Path: "periodic", Message: "the job would never run: no time to come matches crons"})
 	}
 	return problems
 }

@@ -148,6 +148,16 @@ func annotate(d *model.JobDiff, a *model.PlanAnnotations) {
 	}
 }
 
+// validCrons tells whether all of a periodic job's expressions can be read.
+func validCrons(p *model.Periodic) bool {
+	for _, spec := range append([]string{p.Spec}, p.Specs...) {
+		if _, err := cronexpr.Parse(spec); spec != "" && err != nil {
+			return false
+		}
+	}
+	return p.Spec != "" || len(p.Specs) > 0
+}
+
 // nextLaunch is the earliest time after now at which one of a periodic job's expressions falls due; zero when none does.
 func nextLaunch(p *model.Periodic, now time.Time) (next time.Time) {
 	zone, err := time.LoadLocation(p.TimeZone)

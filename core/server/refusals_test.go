@@ -4,6 +4,7 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/droverhq/drover/core/model"
 	"github.com/droverhq/drover/core/rpc"
@@ -44,11 +45,33 @@ func TestRefusedAtSubmit(t *testing.T) {
 		"spread weight": {group(func(g *model.TaskGroup) {
 			g.Spreads = []model.Spread{{Attribute: "${meta.rack}", Weight: 101}}
 		}), `group "web" > spread "${meta.rack}": weight must be within 1..100, got 101`},
-		"negative count":    {group(func(g *model.TaskGroup) { g.Count = -1 }), `group "web": count must be at least 0, got -1`},
-		"ten million":       {group(func(g *model.TaskGroup) { g.Count = 10_000_000 }), `the counts of all groups sum up to 10000000, the limit is 50000 (job_max_count)`},
-		"no device":         {device(model.RequestedDevice{Name: "gpu"}), `device "gpu": count must be at least 1, got 0`},
-		"too many devices":  {device(model.RequestedDevice{Name: "gpu", Count: 1 << 40}), `device "gpu": count must be at most `},
-		"circle of env":     {group(func(g *model.TaskGroup) { g.Tasks[0].Env = map[string]string{"A": "${B}", "B": "${A}"} }), `group "web" > task "main" > env: the variables refer to each other in a circle: A -> B -> A`},
+		"negative count":   {group(func(g *model.TaskGroup) { g.Count = -1 }), `group "web": count must be at least 0, got -1`},
+		"ten million":      {group(func(g *model.TaskGroup) { g.Count = 10_000_000 }), `the counts of all groups sum up to 10000000, the limit is 50000 (job_max_count)`},
+		"no device":        {device(model.RequestedDevice{Name: "gpu"}), `device "gpu": count must be at least 1, got 0`},
+		"too many devices": {device(model.RequestedDevice{Name: "gpu", Count: 1 << 40}), `device "gpu": count must be at most `},
+		"circle of env":    {group(func(g *model.TaskGroup) { g.Tasks[0].Env = map[string]string{"A": "${B}", "B": "${A}"} }), `group "web" > task "main" > env: the variables refer to each other in a circle: A -> B -> A`},
+		"unknown variable": {group(func(g *model.TaskGroup) { g.Tasks[0].Env = map[string]string{"A": "x ${nope}"} }), `group "web" > task "main" > env: A refers to ${nope}: no such variable`},
+		"unknown root":     {group(func(g *model.TaskGroup) { g.Tasks[0].Env = map[string]string{"A": "${job.name}"} }), `group "web" > task "main" > env: A refers to ${job.name}: there is no "job" to refer to`},
+		"cron that never fires": {func(j *model.Job) {
+			j.Type, j.Update, j.TaskGroups[0].Update = model.JobTypeBatch, nil, nil
+			j.Periodic = &model.Periodic{Enabled: true, Specs: []string{"0 0 30 2 *"}, SpecType: "cron", TimeZone: "UTC"}
+		}, `periodic: the job would never run: no time to come matches crons`},
+		"cron of the past": {func(j *model.Job) {
+			j.Type, j.Update, j.TaskGroups[0].Update = model.JobTypeBatch, nil, nil
+			j.Periodic = &model.Periodic{Enabled: true, Specs: []string{"0 0 12 1 1 * 2001"}, SpecType: "cron", TimeZone: "UTC"}
+		}, `periodic: the job would never run: no time to come matches crons`},
+		"never healthy": {group(func(g *model.TaskGroup) {
+			g.Update = &model.Update{MaxParallel: 1, HealthCheck: "checks", MinHealthyTime: 6 * time.Minute, HealthyDeadline: 5 * time.Minute, ProgressDeadline: 10 * time.Minute, Stagger: time.Second}
+		}), `group "web" > update: min_healthy_time (6m0s) must be less than healthy_deadline (5m0s)`},
+		"progress before health": {group(func(g *model.TaskGroup) {
+			g.Update = &model.Update{MaxParallel: 1, HealthCheck: "checks", HealthyDeadline: 5 * time.Minute, ProgressDeadline: time.Minute, Stagger: time.Second}
+		}), `group "web" > update: healthy_deadline (5m0s) must be less than progress_deadline (1m0s)`},
+		"deadline without a deadline": {group(func(g *model.TaskGroup) {
+			g.Update = &model.Update{MaxParallel: 1, HealthCheck: "checks", HealthyDeadline: time.Minute, Stagger: time.Second, OnDeadline: "revert"}
+		}), `group "web" > update: on_deadline = "revert" needs a progress_deadline: with 0 there is none`},
+		"surge without a roll-out": {group(func(g *model.TaskGroup) {
+			g.Update = &model.Update{HealthCheck: "checks", HealthyDeadline: time.Minute, Stagger: time.Second, MaxSurge: 1}
+		}), `group "web" > update: max_surge needs max_parallel to be at least 1`},
 		"distinct property": {constraint("${meta.rack}", model.OpDistinctProperty, "0"), `group "web" > constraint: distinct_property takes a number from 1, got "0"`},
 	} {
 		t.Run(name, func(t *testing.T) {

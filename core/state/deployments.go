@@ -89,6 +89,9 @@ func (tx *Txn) upsertPlanned(planned *model.Deployment) {
 	d.TaskGroups = cloneGroups(planned.TaskGroups)
 	old := tx.Deployment(d.ID)
 	if old == nil {
+		for _, g := range d.TaskGroups {
+			tx.requireProgress(g)
+		}
 		tx.putDeployment(nil, &d)
 		return
 	}
@@ -107,6 +110,14 @@ func (tx *Txn) upsertPlanned(planned *model.Deployment) {
 	tx.putDeployment(old, &d)
 }
 
+// requireProgress gives a group its full time to show an instance that is healthy: at the start of a roll-out, when its
+// first instance is placed, and when it goes on after it waited for a person.
+func (tx *Txn) requireProgress(g *model.DeploymentState) {
+	if g.ProgressDeadline > 0 {
+		g.RequireProgressBy = tx.now.Add(g.ProgressDeadline)
+	}
+}
+
 // UpdateDeploymentStatus ends, pauses or resumes a roll-out. Success makes its version of the job a stable one. A
 // roll-out that has ended stays as it is: the result is then nil.
 func (tx *Txn) UpdateDeploymentStatus(u *model.DeploymentStatusUpdate) *model.Deployment {
@@ -114,6 +125,11 @@ func (tx *Txn) UpdateDeploymentStatus(u *model.DeploymentStatusUpdate) *model.De
 		return nil
 	}
 	d := tx.changeDeployment(u.DeploymentID, func(d *model.Deployment) {
+		if d.Status == model.DeploymentPaused && u.Status == model.DeploymentRunning {
+			for _, g := range d.TaskGroups {
+				tx.requireProgress(g)
+			}
+		}
 		d.Status, d.StatusDescription = u.Status, u.StatusDescription
 	})
 	if d.Status == model.DeploymentSuccessful {
@@ -137,6 +153,7 @@ func (tx *Txn) PromoteDeployment(id string, groups []string) *model.Deployment {
 				continue
 			}
 			g.Promoted = true
+			tx.requireProgress(g)
 		}
 		if !left {
 			d.StatusDescription = "Deployment is running"
@@ -180,12 +197,12 @@ func (tx *Txn) countPlaced(a *model.Allocation) {
 	}
 	tx.changeDeployment(a.DeploymentID, func(d *model.Deployment) {
 		g := d.TaskGroups[a.TaskGroup]
+		if g.PlacedAllocs == 0 {
+			tx.requireProgress(g)
+		}
 		g.PlacedAllocs++
 		if a.DeploymentStatus != nil && a.DeploymentStatus.Canary && !slices.Contains(g.PlacedCanaries, a.ID) {
 			g.PlacedCanaries = append(g.PlacedCanaries, a.ID)
-		}
-		if g.RequireProgressBy.IsZero() && g.ProgressDeadline > 0 {
-			g.RequireProgressBy = tx.now.Add(g.ProgressDeadline)
 		}
 	})
 }

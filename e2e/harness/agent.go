@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -13,6 +14,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -360,12 +363,51 @@ func (a *Agent) MustCLI(args ...string) string {
 	return out
 }
 
-// RunJob submits HCL text and waits until its evaluation is done; a failed placement fails the test.
+// evaluationID is what commands print that cause an evaluation and do not wait for it.
+var evaluationID = regexp.MustCompile(`Evaluation ID: ([0-9a-f-]{36})`)
+
+// RunJob submits HCL text and, unless args say -detach, waits until its instances have been started; a failed placement
+// or instance fails the test. It does not wait for the roll-out, as the command would: that takes min_healthy_time.
 func (a *Agent) RunJob(hcl string, args ...string) {
 	a.t.Helper()
+	wait := !slices.Contains(args, "-detach")
+	if wait {
+		args = append(slices.Clone(args), "-detach")
+	}
 	out, errs, code := a.CLIInput(hcl, append(append([]string{"job", "run"}, args...), "-")...)
 	if code != 0 {
 		a.t.Fatalf("job run: exit %d\n%s%s", code, out, errs)
+	}
+	id := evaluationID.FindStringSubmatch(out)
+	if !wait || id == nil {
+		return
+	}
+	var eval struct {
+		Status         string
+		FailedTGAllocs map[string]any
+	}
+	a.Eventually(time.Minute, "the job's evaluation to end", func() error {
+		if err := a.Get("/v1/evaluation/"+id[1], &eval); err != nil || eval.Status != "pending" {
+			return err
+		}
+		return errors.New("it is pending")
+	})
+	if eval.Status != "complete" || len(eval.FailedTGAllocs) > 0 {
+		a.t.Fatalf("job run: the evaluation is %s\n%s", eval.Status, Pretty(eval.FailedTGAllocs))
+	}
+	var allocs []Alloc
+	a.Eventually(2*time.Minute, "the job's instances to start", func() error {
+		allocs = nil
+		err := a.Get("/v1/evaluation/"+id[1]+"/allocations", &allocs)
+		if i := slices.IndexFunc(allocs, func(al Alloc) bool { return al.ClientStatus == "pending" && al.DesiredStatus == "run" }); err == nil && i >= 0 {
+			return fmt.Errorf("%s is pending", allocs[i].Name)
+		}
+		return err
+	})
+	for _, al := range allocs {
+		if al.ClientStatus == "failed" {
+			a.t.Fatalf("job run: an instance failed\n%s", Pretty(al))
+		}
 	}
 }
 

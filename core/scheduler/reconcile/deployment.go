@@ -97,6 +97,7 @@ func newState(g *model.TaskGroup, total int) *model.DeploymentState {
 	s := &model.DeploymentState{DesiredTotal: total}
 	if g.Update != nil {
 		s.AutoRevert, s.AutoPromote, s.ProgressDeadline = g.Update.AutoRevert, g.Update.AutoPromote, g.Update.ProgressDeadline
+		s.OnDeadline = g.Update.OnDeadline
 	}
 	return s
 }

@@ -106,6 +106,7 @@ func (r *generic) group(g *model.TaskGroup, allocs []*model.Allocation) {
 	r.reconnect(g, &s)
 	r.delayLost(g, &s)
 	r.stopLost(g, s.lost)
+	covered := r.surge(g, &s)
 
 	canaries := pick(s.keep, state.PlacedCanaries)
 	canarying := state.DesiredCanaries > 0 && !state.Promoted
@@ -132,8 +133,9 @@ func (r *generic) group(g *model.TaskGroup, allocs []*model.Allocation) {
 	done := 0
 	if open {
 		done = min(limit, len(destructive))
+		beyond := len(covered)
 		for _, a := range destructive[:done] {
-			r.replace(g, a, r.Job, Updating, false)
+			r.update(g, a, &beyond)
 			desired.DestructiveUpdate++
 		}
 	}
@@ -141,7 +143,7 @@ func (r *generic) group(g *model.TaskGroup, allocs []*model.Allocation) {
 	r.migrate(g, &s, canarying)
 
 	r.deploy(g, state, known, allocs, len(destructive)+len(adapt) > 0)
-	if needCanaries || len(destructive)+len(adapt)+len(place)+len(s.migrate)+len(s.failedNow)+len(s.failedLater) > 0 {
+	if needCanaries || len(covered)+len(destructive)+len(adapt)+len(place)+len(s.migrate)+len(s.failedNow)+len(s.failedLater) > 0 {
 		r.complete = false
 	}
 }

@@ -255,10 +255,12 @@ func (r *generic) place(g *model.TaskGroup, s *sets, place []Placement, destruct
 			// Nothing is left of the instance (a drain stopped it, say), and a version that failed must not spread: the
 			// newest version that is known to work takes its place, so that the service does not stay down.
 			stable := r.newestStable()
-			if stable == nil {
+			switch state := r.deployment.TaskGroups[g.Name]; {
+			case stable != nil:
+				p.Job, p.Group = stable, groupOf(stable, g)
+			case state == nil || state.UnhealthyAllocs > 0:
 				continue
-			}
-			p.Job, p.Group = stable, groupOf(stable, g)
+			} // else there was no room for it in time, and nothing speaks against it
 		case p.Previous == nil, p.Reschedule && ofFailed:
 			continue
 		}

@@ -13,7 +13,7 @@ import (
 // stage holds the state a transcript plays on. Its commands:
 //
 //	job [type=service] [count=3] [groups=a,b] ...  a new version of the job; what is not named stays as it was
-//	    [max_parallel=1] [canary=n] [auto_promote] [command=x] (destructive) [priority=n] (in place)
+//	    [max_parallel=1] [max_surge=n] [canary=n] [auto_promote] [command=x] (destructive) [priority=n] (in place)
 //	    [reschedule=none|unlimited|2/1h] [delay=30s] [function=exponential] [max_delay=1h]
 //	    [lost_after=1h] [replace=false] [reconcile=x] [stop_after=1m] [kill=5s]
 //	stop-job                                       the job is stopped
@@ -128,7 +128,7 @@ func (s *stage) group(name string, a args, typ string) *model.TaskGroup {
 	if typ == model.JobTypeService || typ == model.JobTypeSystem {
 		g.Update = &model.Update{
 			MaxParallel: a.int("max_parallel", 1), Canary: a.int("canary", 0), AutoPromote: a.has("auto_promote"),
-			ProgressDeadline: 10 * time.Minute,
+			ProgressDeadline: 10 * time.Minute, MaxSurge: a.int("max_surge", 0),
 		}
 	}
 	g.ReschedulePolicy = &model.ReschedulePolicy{

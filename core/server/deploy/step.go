@@ -22,7 +22,7 @@ type View struct {
 
 // Actions is what is to be done now. Several may be set at once.
 type Actions struct {
-	Update     *model.DeploymentStatusUpdate // end the roll-out
+	Update     *model.DeploymentStatusUpdate // end the roll-out, or say how it stands
 	Revert     *model.Job                    // and register this older version anew
 	Promote    bool                          // let the canaries take over
 	Reschedule []string                      // unhealthy allocations that may be replaced
@@ -39,6 +39,7 @@ const (
 	DescJobStopped = "Cancelled because job is stopped"
 	DescPaused     = "Deployment is paused"
 	DescRunning    = "Deployment is running"
+	DescLate       = "Deployment is running past its progress deadline"
 )
 
 // Step decides what comes next. The scheduler places, replaces and ends successful roll-outs; Step sees to it that it
@@ -69,6 +70,12 @@ func Step(v View, now time.Time) Actions {
 	if why, groups := v.failure(now, &a); why != "" {
 		return v.end(a, why, groups)
 	}
+	switch late, said := v.late(now), d.StatusDescription == DescLate; {
+	case late && !said:
+		a.Update = &model.DeploymentStatusUpdate{DeploymentID: d.ID, Status: d.Status, StatusDescription: DescLate}
+	case said && !late:
+		a.Update = &model.DeploymentStatusUpdate{DeploymentID: d.ID, Status: d.Status, StatusDescription: DescRunning}
+	}
 	if v.autoPromote() {
 		a.Promote, a.Evaluate = true, true
 	}
@@ -96,7 +103,7 @@ func (v View) failure(now time.Time, a *Actions) (why string, groups []string) {
 		return why, groups
 	}
 	for name, g := range v.Deployment.TaskGroups {
-		if !progressing(g) || g.RequireProgressBy.IsZero() {
+		if !progressing(g) || g.RequireProgressBy.IsZero() || late(g, now) {
 			continue
 		}
 		if !g.RequireProgressBy.After(now) {
@@ -108,6 +115,20 @@ func (v View) failure(now time.Time, a *Actions) (why string, groups []string) {
 	}
 	slices.Sort(groups)
 	return why, groups
+}
+
+// late tells whether the roll-out goes on although a group's deadline has passed, because its job says so.
+func (v View) late(now time.Time) bool {
+	for _, g := range v.Deployment.TaskGroups {
+		if progressing(g) && late(g, now) {
+			return true
+		}
+	}
+	return false
+}
+
+func late(g *model.DeploymentState, now time.Time) bool {
+	return g.OnDeadline == model.OnDeadlineKeepTrying && !g.RequireProgressBy.IsZero() && !g.RequireProgressBy.After(now)
 }
 
 func unhealthy(a *model.Allocation) bool {
@@ -149,12 +170,21 @@ func (v View) end(a Actions, why string, groups []string) Actions {
 	a.Update = &model.DeploymentStatusUpdate{DeploymentID: v.Deployment.ID, Status: model.DeploymentFailed, StatusDescription: why}
 	a.Reschedule, a.Evaluate = nil, true
 	for _, name := range groups {
-		if v.Deployment.TaskGroups[name].AutoRevert {
+		if reverts(v.Deployment.TaskGroups[name], why) {
 			a.Revert, a.Update.StatusDescription = Revert(why, v.Job, v.Versions)
 			break
 		}
 	}
 	return a
+}
+
+// reverts tells whether a group's failure sends the job back to a stable version. What is said for the deadline counts
+// there, auto_revert for everything else.
+func reverts(g *model.DeploymentState, why string) bool {
+	if why == DescDeadline && g.OnDeadline != "" {
+		return g.OnDeadline == model.OnDeadlineRevert
+	}
+	return g.AutoRevert
 }
 
 // Revert picks the version to go back to, nil when there is none, and completes the description.

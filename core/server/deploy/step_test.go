@@ -105,6 +105,23 @@ func TestStep(t *testing.T) {
 			view: View{Deployment: rollout(func(g *model.DeploymentState) { g.RequireProgressBy, g.AutoRevert = now, true }), Job: job(1, "b"), Versions: []*model.Job{job(1, "b")}},
 			want: Actions{Evaluate: true}, reason: DescDeadline + " - no stable job version to auto revert to",
 		},
+		"on_deadline = fail stays in spite of auto_revert": {
+			view: View{Deployment: rollout(func(g *model.DeploymentState) {
+				g.RequireProgressBy, g.AutoRevert, g.OnDeadline = now, true, model.OnDeadlineFail
+			}), Job: job(1, "b"), Versions: stable("a")},
+			want: Actions{Evaluate: true}, reason: DescDeadline,
+		},
+		"on_deadline = revert goes back without auto_revert": {
+			view: View{Deployment: rollout(func(g *model.DeploymentState) {
+				g.RequireProgressBy, g.OnDeadline = now, model.OnDeadlineRevert
+			}), Job: job(1, "b"), Versions: stable("a")},
+			want: Actions{Evaluate: true, Revert: job(0, "a")}, reason: DescDeadline + " - rolling back to job version 0",
+		},
+		"on_deadline = revert says nothing about unhealthy ones": {
+			view: View{Deployment: rollout(func(g *model.DeploymentState) { g.OnDeadline = model.OnDeadlineRevert }),
+				Job: job(1, "b"), Versions: stable("a"), Seen: 5, Allocs: []*model.Allocation{alloc("a", &no, tried)}},
+			want: Actions{Evaluate: true, Seen: 5}, reason: DescUnhealthy,
+		},
 		"healthy canaries are promoted where that is wished": {
 			view: View{Deployment: rollout(func(g *model.DeploymentState) { canary(g); g.AutoPromote = true }), Job: job(1, "b"), Seen: 5, Allocs: []*model.Allocation{alloc("c", &yes, nil)}},
 			want: Actions{Promote: true, Evaluate: true, Seen: 5},
@@ -139,6 +156,26 @@ func TestStep(t *testing.T) {
 				t.Errorf("got  %+v\nwant %+v", got, c.want)
 			}
 		})
+	}
+}
+
+// With on_deadline = "keep_trying" the roll-out goes on, says so once, and takes it back when it makes progress again.
+func TestKeepTrying(t *testing.T) {
+	d := rollout(func(g *model.DeploymentState) { g.RequireProgressBy, g.OnDeadline = now, model.OnDeadlineKeepTrying })
+	v := View{Deployment: d, Job: job(1, "b")}
+	a := Step(v, now)
+	if a.Update == nil || a.Update.Status != model.DeploymentRunning || a.Update.StatusDescription != DescLate {
+		t.Fatalf("at the deadline: %+v", a.Update)
+	}
+	d.StatusDescription = DescLate
+	no := false
+	v.Allocs = []*model.Allocation{alloc("a", &no, nil)}
+	if a := Step(v, now.Add(time.Hour)); a.Update != nil || !reflect.DeepEqual(a.Reschedule, []string{"a"}) {
+		t.Errorf("long after it: %+v", a)
+	}
+	d.TaskGroups["g"].RequireProgressBy = now.Add(2 * time.Hour)
+	if a := Step(v, now.Add(time.Hour)); a.Update == nil || a.Update.StatusDescription != DescRunning {
+		t.Errorf("with progress: %+v", a)
 	}
 }
 

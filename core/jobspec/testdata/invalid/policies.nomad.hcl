@@ -7,6 +7,8 @@ job "a" {
     progress_deadline = "4m"
     stagger           = "0s"
     canary            = -1
+    max_surge         = -1
+    on_deadline       = "shrug"
   }
   group "g" {
     restart {
