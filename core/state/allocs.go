@@ -7,16 +7,60 @@ import (
 
 	"github.com/droverhq/drover/core/model"
 	"github.com/droverhq/drover/core/scheduler/fleet"
+	"github.com/droverhq/drover/core/state/paged"
 )
+
+// allocTable is the one table that is large and changes all the time.
+type allocTable = paged.Table[*model.Allocation]
+
+// The indexes of allocTable.
+const (
+	allocsByNode = iota
+	allocsByJob
+	allocsByEval
+	allocsByDeployment
+)
+
+func newAllocTable() *allocTable {
+	return paged.New(paged.Schema[*model.Allocation]{
+		ID: func(a *model.Allocation) string { return a.ID },
+		Indexes: []func(*model.Allocation) string{
+			allocsByNode:       func(a *model.Allocation) string { return a.NodeID },
+			allocsByJob:        func(a *model.Allocation) string { return allocJob(a.Namespace, a.JobID) },
+			allocsByEval:       func(a *model.Allocation) string { return a.EvalID },
+			allocsByDeployment: func(a *model.Allocation) string { return a.DeploymentID },
+		},
+	})
+}
+
+// allocJob is a job's key: neither part may hold a zero byte.
+func allocJob(namespace, id string) string { return namespace + "\x00" + id }
+
+// editAllocs begins to write allocations: the transaction then reads what it has written.
+func (tx *Txn) editAllocs() *paged.Txn[*model.Allocation] {
+	if tx.allocEdit == nil {
+		tx.allocEdit = tx.allocs.Txn()
+		tx.allocs = &tx.allocEdit.Table
+	}
+	tx.touched[TableAllocs] = true
+	return tx.allocEdit
+}
 
 // Alloc returns an allocation, nil when there is none with that full ID.
 func (s *Snapshot) Alloc(id string) *model.Allocation {
-	return one[*model.Allocation](s, TableAllocs, byID, id)
+	if s.watch != nil {
+		s.watch.Add(s.allocs.WatchID(id))
+	}
+	a, _ := s.allocs.Get(id)
+	return a
 }
 
 // Allocs lists the allocations of a namespace (or AllNamespaces) whose ID begins with idPrefix.
 func (s *Snapshot) Allocs(namespace, idPrefix string) iter.Seq[*model.Allocation] {
-	all := each[*model.Allocation](s, TableAllocs, byID+prefix, idPrefix)
+	if s.watch != nil {
+		s.watch.Add(s.allocs.WatchAll())
+	}
+	all := s.allocs.Prefix(idPrefix)
 	if namespace == AllNamespaces {
 		return all
 	}
@@ -25,22 +69,29 @@ func (s *Snapshot) Allocs(namespace, idPrefix string) iter.Seq[*model.Allocation
 
 // AllocsByJob returns a job's allocations, those of earlier jobs of the same name included.
 func (s *Snapshot) AllocsByJob(namespace, id string) []*model.Allocation {
-	return collect(each[*model.Allocation](s, TableAllocs, byJob, namespace, id))
+	return collect(s.allocsBy(allocsByJob, allocJob(namespace, id)))
 }
 
 // AllocsByNode returns a node's allocations.
 func (s *Snapshot) AllocsByNode(id string) []*model.Allocation {
-	return collect(each[*model.Allocation](s, TableAllocs, byNode, id))
+	return collect(s.allocsBy(allocsByNode, id))
 }
 
 // AllocsByEval returns the allocations an evaluation made.
 func (s *Snapshot) AllocsByEval(id string) []*model.Allocation {
-	return collect(each[*model.Allocation](s, TableAllocs, byEval, id))
+	return collect(s.allocsBy(allocsByEval, id))
 }
 
 // AllocsByDeployment returns the allocations of a roll-out.
 func (s *Snapshot) AllocsByDeployment(id string) []*model.Allocation {
-	return collect(each[*model.Allocation](s, TableAllocs, byDeployment, id))
+	return collect(s.allocsBy(allocsByDeployment, id))
+}
+
+func (s *Snapshot) allocsBy(index int, key string) iter.Seq[*model.Allocation] {
+	if s.watch != nil {
+		s.watch.Add(s.allocs.WatchBy(index, key))
+	}
+	return s.allocs.By(index, key)
 }
 
 // copyAlloc returns a copy whose own fields may be set. Its maps and lists are shared: they are replaced, not changed.
@@ -61,7 +112,7 @@ func (tx *Txn) putAlloc(old, a *model.Allocation, byServer bool) {
 	if byServer {
 		a.AllocModifyIndex = tx.index
 	}
-	tx.insert(TableAllocs, a)
+	tx.editAllocs().Put(a)
 	tx.countAlloc(old, a)
 	tx.columns = append(tx.columns, func(t *fleet.Table) { t.ApplyAlloc(old, a) })
 	if old != nil && (!old.Terminal() && a.Terminal() || !old.ClientTerminal() && a.ClientTerminal()) {
@@ -175,7 +226,7 @@ func (tx *Txn) DeleteAlloc(id string) bool {
 	if a == nil {
 		return false
 	}
-	tx.remove(TableAllocs, a)
+	tx.editAllocs().Delete(a.ID)
 	tx.countAlloc(a, nil)
 	tx.columns = append(tx.columns, func(t *fleet.Table) { t.ApplyAlloc(a, nil) })
 	for _, r := range collect(tx.ServicesByAlloc(id)) {

@@ -28,7 +28,7 @@ func (s *Store) Blocking(ctx context.Context, minIndex uint64, query func(*Snaps
 func (s *Store) watching(watch bool) (*Snapshot, <-chan struct{}) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	snap := &Snapshot{txn: s.db.Txn(false), index: s.index}
+	snap := &Snapshot{txn: s.db.Txn(false), allocs: s.allocs, index: s.index}
 	if watch {
 		snap.watch = memdb.NewWatchSet()
 	}

@@ -15,7 +15,7 @@ func CheckSnapshot(r io.Reader) (uint64, error) {
 	}
 	txn := db.Txn(true)
 	defer txn.Abort()
-	index, err := readRows(r, txn)
+	index, err := readRows(r, txn, newAllocTable().Txn())
 	if err != nil {
 		return 0, fmt.Errorf("restore state: %w", err)
 	}

@@ -95,7 +95,7 @@ func (s *Store) NodeFeed(node string) (*NodeFeed, *Snapshot) {
 		s.feeds.byNode[node] = map[*NodeFeed]bool{}
 	}
 	s.feeds.byNode[node][feed] = true
-	return feed, &Snapshot{txn: s.db.Txn(false), index: s.index}
+	return feed, &Snapshot{txn: s.db.Txn(false), allocs: s.allocs, index: s.index}
 }
 
 func (f *NodeFeed) add(index uint64, p *push) {

@@ -216,7 +216,7 @@ func (tx *Txn) dropOrphanVersion(a *model.Allocation) {
 	if j := tx.Job(a.Namespace, a.JobID); j != nil && j.CreateIndex == v.CreateIndex {
 		return
 	}
-	for _, other := range tx.AllocsByJob(a.Namespace, a.JobID) {
+	for other := range tx.allocsBy(allocsByJob, allocJob(a.Namespace, a.JobID)) { // mostly the first tells
 		if tx.JobOf(other) == v {
 			return
 		}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"hash/crc64"
 	"io"
+	"iter"
 	"maps"
 	"slices"
 
@@ -15,6 +16,7 @@ import (
 	"github.com/droverhq/drover/core/model"
 	"github.com/droverhq/drover/core/rpc"
 	"github.com/droverhq/drover/core/scheduler/fleet"
+	"github.com/droverhq/drover/core/state/paged"
 )
 
 // A persisted snapshot is a header, one record per row and an end:
@@ -77,7 +79,7 @@ func (s *Snapshot) Persist(w io.Writer) error {
 	buf.Write(binary.BigEndian.AppendUint64(nil, s.index))
 	count := uint64(0)
 	for _, k := range rowKinds() {
-		for row := range each[any](s, k.table, byID) {
+		for row := range s.rows(k.table) {
 			if j, ok := row.(*model.Job); ok && k.table == TableJobs {
 				row = &jobRef{j.Namespace, j.ID, j.CreateIndex, j.Version}
 			}
@@ -104,20 +106,35 @@ func (s *Snapshot) Persist(w io.Writer) error {
 	return nil
 }
 
+// rows are all of a table, in the order of their IDs.
+func (s *Snapshot) rows(t Table) iter.Seq[any] {
+	if t != TableAllocs {
+		return each[any](s, t, byID)
+	}
+	return func(yield func(any) bool) {
+		for a := range s.allocs.Prefix("") {
+			if !yield(a) {
+				return
+			}
+		}
+	}
+}
+
 // Restore replaces the state by what Persist wrote. A snapshot that is damaged or cut off changes nothing.
 func (s *Store) Restore(r io.Reader) error {
 	db, err := memdb.NewMemDB(schema())
 	if err != nil {
 		return fmt.Errorf("make the state's tables: %w", err)
 	}
-	txn := db.Txn(true)
-	index, err := readRows(r, txn)
+	txn, edit := db.Txn(true), newAllocTable().Txn()
+	index, err := readRows(r, txn, edit)
 	if err != nil {
 		txn.Abort()
 		return fmt.Errorf("restore state: %w", err)
 	}
 	fl := fleet.New()
-	snap := &Snapshot{txn: txn, index: index}
+	allocs := edit.Commit()
+	snap := &Snapshot{txn: txn, allocs: allocs, index: index}
 	for _, c := range recount(snap) {
 		if err := txn.Insert(string(tableCounts), c); err != nil {
 			txn.Abort()
@@ -125,7 +142,7 @@ func (s *Store) Restore(r io.Reader) error {
 		}
 	}
 	txn.Commit()
-	snap = &Snapshot{txn: db.Txn(false), index: index}
+	snap = &Snapshot{txn: db.Txn(false), allocs: allocs, index: index}
 	for n := range snap.Nodes() {
 		fl.UpsertNode(n)
 	}
@@ -134,7 +151,7 @@ func (s *Store) Restore(r io.Reader) error {
 	}
 
 	s.mu.Lock()
-	s.db, s.fleet, s.seen, s.index = db, fl, nil, index
+	s.db, s.allocs, s.fleet, s.seen, s.index = db, allocs, fl, nil, index
 	close(s.abandon)
 	s.abandon = make(chan struct{})
 	s.feeds.closeAll()
@@ -143,7 +160,7 @@ func (s *Store) Restore(r io.Reader) error {
 	return nil
 }
 
-func readRows(r io.Reader, txn *memdb.Txn) (index uint64, err error) {
+func readRows(r io.Reader, txn *memdb.Txn, allocs *paged.Txn[*model.Allocation]) (index uint64, err error) {
 	sum := crc64.New(crc64.MakeTable(crc64.ECMA))
 	src := bufio.NewReaderSize(r, 64<<10)
 	in := io.TeeReader(src, sum)
@@ -197,7 +214,12 @@ func readRows(r io.Reader, txn *memdb.Txn) (index uint64, err error) {
 			}
 			row = raw
 		}
-		if err := txn.Insert(string(k.table), row); err != nil {
+		if a, ok := row.(*model.Allocation); ok {
+			if a.ID == "" {
+				return 0, fmt.Errorf("record %d is an allocation without an ID: the snapshot is damaged", count)
+			}
+			allocs.Put(a)
+		} else if err := txn.Insert(string(k.table), row); err != nil {
 			return 0, fmt.Errorf("store record %d of %s: %w", count, k.table, err)
 		}
 		count++

@@ -38,15 +38,13 @@ const (
 
 // The indexes besides "id".
 const (
-	byID         = "id"
-	byJob        = "job"
-	byNode       = "node"
-	byEval       = "eval"
-	byDeployment = "deployment"
-	byAlloc      = "alloc"
-	byService    = "service"
-	byParent     = "parent"
-	prefix       = "_prefix"
+	byID      = "id"
+	byJob     = "job"
+	byNode    = "node"
+	byAlloc   = "alloc"
+	byService = "service"
+	byParent  = "parent"
+	prefix    = "_prefix"
 )
 
 // tableIndex is a row of the table of indexes.
@@ -161,17 +159,6 @@ func schema() *memdb.DBSchema {
 		table(TableEvals,
 			unique(func(e *model.Evaluation) []string { return []string{e.ID} }),
 			secondary(byJob, func(e *model.Evaluation) []string { return []string{e.Namespace, e.JobID} })),
-		table(TableAllocs,
-			unique(func(a *model.Allocation) []string { return []string{a.ID} }),
-			secondary(byNode, func(a *model.Allocation) []string { return []string{a.NodeID} }),
-			secondary(byJob, func(a *model.Allocation) []string { return []string{a.Namespace, a.JobID} }),
-			secondary(byEval, func(a *model.Allocation) []string { return []string{a.EvalID} }),
-			secondary(byDeployment, func(a *model.Allocation) []string {
-				if a.DeploymentID == "" {
-					return nil
-				}
-				return []string{a.DeploymentID}
-			})),
 		table(TableDeployments,
 			unique(func(d *model.Deployment) []string { return []string{d.ID} }),
 			secondary(byJob, func(d *model.Deployment) []string { return []string{d.Namespace, d.JobID} })),

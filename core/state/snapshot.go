@@ -17,10 +17,11 @@ const AllNamespaces = "*"
 // Snapshot is the state at one index. It is not safe for use by several goroutines at once when it is a watching one
 // (see Store.Blocking); all others are.
 type Snapshot struct {
-	txn   *memdb.Txn
-	index uint64
-	fleet *fleet.Snapshot
-	watch memdb.WatchSet // collects what was read; nil when nobody waits for changes
+	txn    *memdb.Txn
+	allocs *allocTable
+	index  uint64
+	fleet  *fleet.Snapshot
+	watch  memdb.WatchSet // collects what was read; nil when nobody waits for changes
 }
 
 var _ scheduler.State = (*Snapshot)(nil)

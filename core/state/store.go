@@ -29,6 +29,7 @@ type Store struct {
 
 	mu      sync.RWMutex // held for writing while a transaction becomes visible
 	db      *memdb.MemDB
+	allocs  *allocTable
 	fleet   *fleet.Table
 	seen    *fleet.Snapshot // of the fleet as it is now; nil when it changed since
 	index   uint64
@@ -44,6 +45,7 @@ func New(cfg Config) (*Store, error) {
 		onCommit: cfg.OnCommit,
 		events:   newEventLog(cfg.EventBuffer),
 		feeds:    newFeeds(),
+		allocs:   newAllocTable(),
 		fleet:    fleet.New(),
 		abandon:  make(chan struct{}),
 	}
@@ -83,7 +85,7 @@ func emptyDB() (*memdb.MemDB, error) {
 func (s *Store) Snapshot() *Snapshot {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	return &Snapshot{txn: s.db.Txn(false), index: s.index}
+	return &Snapshot{txn: s.db.Txn(false), allocs: s.allocs, index: s.index}
 }
 
 // SchedulerSnapshot is Snapshot with the fleet's columns.
@@ -93,7 +95,7 @@ func (s *Store) SchedulerSnapshot() *Snapshot {
 	if s.seen == nil {
 		s.seen = s.fleet.Snapshot()
 	}
-	return &Snapshot{txn: s.db.Txn(false), index: s.index, fleet: s.seen}
+	return &Snapshot{txn: s.db.Txn(false), allocs: s.allocs, index: s.index, fleet: s.seen}
 }
 
 // Index is that of the last entry applied.
@@ -109,7 +111,7 @@ func (s *Store) Write(index uint64, now time.Time, kind string, fn func(*Txn) er
 	// There is one writer, so the store itself does not change under fn.
 	mtxn := s.db.Txn(true)
 	tx := &Txn{
-		Snapshot: &Snapshot{txn: mtxn, index: index},
+		Snapshot: &Snapshot{txn: mtxn, allocs: s.allocs, index: index},
 		now:      now.UTC(),
 		kind:     kind,
 		commit:   &Commit{Index: index},
@@ -137,6 +139,9 @@ func (s *Store) Write(index uint64, now time.Time, kind string, fn func(*Txn) er
 		s.seen = nil
 	}
 	s.feeds.publish(index, tx.pushes)
+	if tx.allocEdit != nil {
+		s.allocs = tx.allocEdit.Commit()
+	}
 	mtxn.Commit()
 	s.mu.Unlock()
 

@@ -6,6 +6,7 @@ import (
 
 	"github.com/droverhq/drover/core/model"
 	"github.com/droverhq/drover/core/scheduler/fleet"
+	"github.com/droverhq/drover/core/state/paged"
 )
 
 // Txn is one entry being applied. Its embedded Snapshot sees what it has written so far.
@@ -18,6 +19,8 @@ type Txn struct {
 	columns []func(*fleet.Table) // changes of the fleet, made when the transaction becomes visible
 	pushes  map[string]*push     // by node
 	touched map[Table]bool
+
+	allocEdit *paged.Txn[*model.Allocation] // nil until an allocation is written
 
 	// Rows that change several times in one entry are collected here and written by finish.
 	jobs    map[model.JobID]bool // whose status may have changed

@@ -12,7 +12,7 @@ import (
 func (s *Store) Verify() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	snap := &Snapshot{txn: s.db.Txn(false), index: s.index}
+	snap := &Snapshot{txn: s.db.Txn(false), allocs: s.allocs, index: s.index}
 	if err := verifyJobs(snap); err != nil {
 		return err
 	}
