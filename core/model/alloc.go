@@ -119,6 +119,36 @@ type AllocNetworkStatus struct {
 	Address       string
 	AddressIPv6   string
 	DNS           *DNSConfig
+
+	// Interfaces are all with an address when there are several, the one above included (Drover's own).
+	Interfaces []*AllocInterface `json:",omitempty"`
+}
+
+// AllocInterface is one interface of an allocation. AddressIPv6 may be the only address.
+type AllocInterface struct {
+	Name        string
+	Mode        string // of the group's network block
+	Address     string
+	AddressIPv6 string
+}
+
+// OfPort is the interface that a port of the group leads to: that of the network block which asks for it. It is the first
+// for a port that no block asks for, and zero without a network.
+func (s *AllocNetworkStatus) OfPort(g *TaskGroup, label string) AllocInterface {
+	if s == nil {
+		return AllocInterface{}
+	}
+	first := AllocInterface{Name: s.InterfaceName, Address: s.Address, AddressIPv6: s.AddressIPv6}
+	if g == nil {
+		return first
+	}
+	n, _ := g.PortNetwork(label)
+	for _, i := range s.Interfaces {
+		if n != nil && i.Mode == n.Mode {
+			return *i
+		}
+	}
+	return first
 }
 
 // AllocDeploymentStatus is the health of an allocation within its deployment.

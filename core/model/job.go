@@ -270,6 +270,20 @@ func (j *Job) IsParameterized() bool { return j.ParameterizedJob != nil && !j.Di
 // HasUpdateStrategy tells whether the group is rolled out by deployments.
 func (g *TaskGroup) HasUpdateStrategy() bool { return g.Update != nil && g.Update.MaxParallel > 0 }
 
+// PortNetwork finds the network block that asks for a port, nil and an empty port if none does.
+func (g *TaskGroup) PortNetwork(label string) (*Network, Port) {
+	for _, n := range g.Networks {
+		for _, list := range [][]Port{n.ReservedPorts, n.DynamicPorts} {
+			for _, p := range list {
+				if p.Label == label {
+					return n, p
+				}
+			}
+		}
+	}
+	return nil, Port{}
+}
+
 // Task returns the task with that name, nil when there is none.
 func (g *TaskGroup) Task(name string) *Task {
 	for _, t := range g.Tasks {

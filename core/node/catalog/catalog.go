@@ -99,8 +99,9 @@ func locate(node *model.Node, alloc *model.Allocation, s *model.Service, overrid
 		if alloc.NetworkStatus == nil {
 			return "", 0, fmt.Errorf("address_mode %s, but the allocation has no network of its own", mode)
 		}
-		if addr = alloc.NetworkStatus.Address; mode == modeAlloc6 {
-			addr = alloc.NetworkStatus.AddressIPv6
+		inner := alloc.NetworkStatus.OfPort(alloc.Job.Group(alloc.TaskGroup), s.PortLabel)
+		if addr = inner.Address; mode == modeAlloc6 {
+			addr = inner.AddressIPv6
 		}
 		port = inside(given)
 	default:

@@ -41,7 +41,7 @@ func Plan(a *model.Allocation, g *model.TaskGroup, env *taskenv.Env, wildcard bo
 		return want
 	}
 	for _, p := range a.AllocatedResources.Shared.Ports {
-		n, asked := portOf(g, p.Label)
+		n, asked := g.PortNetwork(p.Label)
 		if n == nil {
 			continue
 		}
@@ -82,43 +82,43 @@ func addresses(args map[string]string) []string {
 	return list
 }
 
-// portOf finds the network block that asks for a port.
-func portOf(g *model.TaskGroup, label string) (*model.Network, model.Port) {
-	for _, n := range g.Networks {
-		for _, p := range slices.Concat(n.ReservedPorts, n.DynamicPorts) {
-			if p.Label == label {
-				return n, p
-			}
-		}
-	}
-	return nil, model.Port{}
-}
-
-// statusOf is what an allocation shows of its network: the first interface with an address.
+// statusOf is what an allocation shows of its network: the first interface with an address, and all of them when there are
+// several.
 func statusOf(s *network.Status) *model.AllocNetworkStatus {
 	out := &model.AllocNetworkStatus{}
+	var all []*model.AllocInterface
 	for _, i := range s.Interfaces {
-		if len(i.Addresses) == 0 {
-			continue
+		if len(i.Addresses) > 0 {
+			all = append(all, interfaceOf(i))
 		}
-		out.InterfaceName = i.Name
-		for _, text := range i.Addresses {
-			p, err := netip.ParsePrefix(text)
-			switch {
-			case err != nil:
-			case p.Addr().Is4() && out.Address == "":
-				out.Address = p.Addr().String()
-			case p.Addr().Is6() && out.AddressIPv6 == "":
-				out.AddressIPv6 = p.Addr().String()
-			}
-		}
-		break
 	}
-	if out.Address == "" {
-		out.Address = out.AddressIPv6 // of a network that has no other
+	if len(all) > 0 {
+		out.InterfaceName, out.Address, out.AddressIPv6 = all[0].Name, all[0].Address, all[0].AddressIPv6
+	}
+	if len(all) > 1 {
+		out.Interfaces = all
 	}
 	if d := s.DNS; len(d.Servers)+len(d.Searches)+len(d.Options) > 0 {
 		out.DNS = &model.DNSConfig{Servers: d.Servers, Searches: d.Searches, Options: d.Options}
+	}
+	return out
+}
+
+// interfaceOf takes the first address of each family.
+func interfaceOf(i network.Interface) *model.AllocInterface {
+	out := &model.AllocInterface{Name: i.Name, Mode: i.Mode}
+	for _, text := range i.Addresses {
+		p, err := netip.ParsePrefix(text)
+		switch {
+		case err != nil:
+		case p.Addr().Is4() && out.Address == "":
+			out.Address = p.Addr().String()
+		case p.Addr().Is6() && out.AddressIPv6 == "":
+			out.AddressIPv6 = p.Addr().String()
+		}
+	}
+	if out.Address == "" {
+		out.Address = out.AddressIPv6 // of a network that has no other
 	}
 	return out
 }

@@ -92,6 +92,29 @@ func TestNamespaceAddress(t *testing.T) {
 	}
 }
 
+// A port's variables are those of the interface that its own network block led to.
+func TestAddressOfEachNetwork(t *testing.T) {
+	in := example()
+	in.Job.TaskGroups[0].Networks = []*model.Network{
+		{Mode: "cni/lab", ReservedPorts: []model.Port{{Label: "admin", Value: 25001}}},
+		{Mode: "bridge", DynamicPorts: []model.Port{{Label: "http-main", To: 8080}}},
+	}
+	in.Network = &model.AllocNetworkStatus{InterfaceName: "eth0", Address: "10.30.0.7", Interfaces: []*model.AllocInterface{
+		{Name: "eth0", Mode: "cni/lab", Address: "10.30.0.7"}, {Name: "eth1", Mode: "bridge", Address: "fd00::9", AddressIPv6: "fd00::9"},
+	}}
+	in.Task.Env = map[string]string{"WEB": "http://${NOMAD_ALLOC_ADDR_http_main}/"}
+	vars := Build(in).Vars()
+	for k, v := range map[string]string{
+		"NOMAD_ALLOC_ADDR_http_main": "[fd00::9]:8080", "NOMAD_ALLOC_IP_http_main": "fd00::9", "NOMAD_ALLOC_INTERFACE_http_main": "eth1",
+		"DROVER_ALLOC_ADDR_admin": "10.30.0.7:25001", "NOMAD_ALLOC_IP_admin": "10.30.0.7", "NOMAD_ALLOC_INTERFACE_admin": "eth0",
+		"WEB": "http://[fd00::9]:8080/",
+	} {
+		if vars[k] != v {
+			t.Errorf("%s = %q, want %q", k, vars[k], v)
+		}
+	}
+}
+
 func TestReplace(t *testing.T) {
 	e := Build(example())
 	for in, want := range map[string]string{

@@ -109,7 +109,7 @@ func ports(vars map[string]string, in *Input) {
 		return
 	}
 	for _, p := range in.Alloc.AllocatedResources.Shared.Ports {
-		groupPort(vars, p, in.Network)
+		groupPort(vars, p, in.Network.OfPort(in.Job.Group(in.Alloc.TaskGroup), p.Label))
 	}
 	for name, res := range in.Alloc.AllocatedResources.Tasks {
 		for _, n := range res.Networks {
@@ -118,7 +118,7 @@ func ports(vars map[string]string, in *Input) {
 	}
 }
 
-func groupPort(vars map[string]string, p model.AllocatedPort, status *model.AllocNetworkStatus) {
+func groupPort(vars map[string]string, p model.AllocatedPort, inner model.AllocInterface) {
 	set := func(name, value string) { vars[prefix+name+"_"+safe(p.Label)] = value }
 	host := strconv.Itoa(p.Value)
 	inside := host
@@ -133,10 +133,10 @@ func groupPort(vars map[string]string, p model.AllocatedPort, status *model.Allo
 	set("HOST_PORT", host)
 	set("PORT", inside)
 	set("ALLOC_PORT", inside)
-	if status != nil && status.Address != "" {
-		set("ALLOC_INTERFACE", status.InterfaceName)
-		set("ALLOC_IP", status.Address)
-		set("ALLOC_ADDR", net.JoinHostPort(status.Address, inside))
+	if inner.Address != "" {
+		set("ALLOC_INTERFACE", inner.Name)
+		set("ALLOC_IP", inner.Address)
+		set("ALLOC_ADDR", net.JoinHostPort(inner.Address, inside))
 	}
 }
 
