@@ -47,6 +47,34 @@ func (n *Network) Binaries() []string {
 	return names
 }
 
+// defaultLeases is where host-local keeps its leases unless it is told otherwise.
+const defaultLeases = "/var/lib/cni/networks"
+
+// LeaseDirs are the directories in which host-local, if the configuration list uses it, keeps the leases.
+func LeaseDirs(raw []byte) []string {
+	var list struct {
+		Name    string
+		Plugins []struct {
+			IPAM struct{ Type, DataDir string }
+		}
+	}
+	if json.Unmarshal(raw, &list) != nil || list.Name == "" {
+		return nil
+	}
+	var dirs []string
+	for _, p := range list.Plugins {
+		if p.IPAM.Type != "host-local" {
+			continue
+		}
+		dir := p.IPAM.DataDir
+		if dir == "" {
+			dir = defaultLeases
+		}
+		dirs = append(dirs, filepath.Join(dir, list.Name))
+	}
+	return dirs
+}
+
 // maxFile bounds a configuration file.
 const maxFile = 1 << 20
 

@@ -46,7 +46,7 @@ func (p *Provider) Audit(ctx context.Context, wanted []*network.Allocation) ([]n
 	if err := p.sweepForwards(ctx, &t); err != nil {
 		p.log.Warn("rules of the firewall plugin are left over", "error", err)
 	}
-	if err := p.sweepUnwritten(&t); err != nil {
+	if err := rules.ReleaseUnwritten(ctx, t.leaseDir()); err != nil {
 		p.log.Warn("leases are left over", "error", err)
 	}
 	return findings, nil
@@ -193,19 +193,6 @@ func (t *tools) wrong(ctx context.Context, r *record.Record) string {
 		}
 	}
 	return ""
-}
-
-// sweepUnwritten gives back the addresses of leases that carry no id, because host-local was killed while it made them.
-func (p *Provider) sweepUnwritten(t *tools) error {
-	if !p.bridge.TryLock() {
-		return nil // an allocation is being attached: it may be about to write
-	}
-	defer p.bridge.Unlock()
-	leases, err := rules.Leases(t.leaseDir())
-	if err != nil {
-		return err
-	}
-	return rules.Release(rules.Unwritten(leases))
 }
 
 // sweepForwards removes the firewall plugin's rules about addresses of the bridge that nobody has: they carry no id.

@@ -1,13 +1,15 @@
 package provider
 
 import (
+	"bytes"
 	"context"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"sync"
 	"time"
+
+	"github.com/droverhq/drover/cni/child"
 )
 
 // catalog knows the versions of the CNI plugins in cni_path. A file is asked once, and again when it changed.
@@ -25,7 +27,7 @@ type binary struct {
 func newCatalog() *catalog { return &catalog{known: map[string]binary{}} }
 
 // versions returns the plugins that can be run, by name; of two of one name the first in path counts, as in libcni.
-func (c *catalog) versions(ctx context.Context, path []string) map[string]string {
+func (c *catalog) versions(ctx context.Context, family child.Family, path []string) map[string]string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	found := map[string]string{}
@@ -40,17 +42,17 @@ func (c *catalog) versions(ctx context.Context, path []string) map[string]string
 				continue
 			}
 			if _, taken := found[e.Name()]; !taken {
-				found[e.Name()] = c.version(ctx, filepath.Join(dir, e.Name()), info)
+				found[e.Name()] = c.version(ctx, family, filepath.Join(dir, e.Name()), info)
 			}
 		}
 	}
 	return found
 }
 
-func (c *catalog) version(ctx context.Context, file string, info os.FileInfo) string {
+func (c *catalog) version(ctx context.Context, family child.Family, file string, info os.FileInfo) string {
 	b, ok := c.known[file]
 	if !ok || b.size != info.Size() || !b.modified.Equal(info.ModTime()) {
-		b = binary{info.Size(), info.ModTime(), ask(ctx, file)}
+		b = binary{info.Size(), info.ModTime(), ask(ctx, family, file)}
 		c.known[file] = b
 	}
 	return b.version
@@ -62,15 +64,15 @@ const protocol = "0.4.0"
 var release = regexp.MustCompile(`plugin v?(\d+\.\d+\.\d+\S*)`)
 
 // ask runs a plugin without a command: the reference plugins then say who they are.
-func ask(ctx context.Context, file string) string {
+func ask(ctx context.Context, family child.Family, file string) string {
 	const patience = 2 * time.Second
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, file)
-	cmd.Env = []string{"PATH=" + os.Getenv("PATH")}
-	cmd.WaitDelay = patience
-	text, _ := cmd.CombinedOutput()
-	if m := release.FindSubmatch(text); m != nil {
+	cmd := family.Command(ctx, file, []string{"PATH=" + os.Getenv("PATH")})
+	var text bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &text, &text
+	_ = child.Run(cmd)
+	if m := release.FindSubmatch(text.Bytes()); m != nil {
 		return "v" + string(m[1])
 	}
 	return protocol

@@ -14,6 +14,7 @@ import (
 
 	"github.com/hashicorp/go-hclog"
 
+	"github.com/droverhq/drover/cni/child"
 	"github.com/droverhq/drover/cni/conflist"
 	"github.com/droverhq/drover/cni/netns"
 	"github.com/droverhq/drover/cni/record"
@@ -33,6 +34,7 @@ type Provider struct {
 	config   Config
 	settings settings
 	prefix   string // of the container ids of this node
+	family   child.Family
 	records  *record.Store
 	runtime  *runtime.Runtime
 	binaries *catalog
@@ -56,7 +58,7 @@ var (
 func New(log hclog.Logger) *Provider { return &Provider{log: log, binaries: newCatalog()} }
 
 // Init implements network.WithInit.
-func (p *Provider) Init(_ context.Context, n *network.Node) error {
+func (p *Provider) Init(ctx context.Context, n *network.Node) error {
 	if n.StateDir == "" || !filepath.IsAbs(n.StateDir) {
 		return fmt.Errorf("state directory %q is not absolute", n.StateDir)
 	}
@@ -69,14 +71,33 @@ func (p *Provider) Init(_ context.Context, n *network.Node) error {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.prefix = "drover-" + short(n.Owner) + "-"
+	if p.records == nil {
+		p.family = child.NewFamily(p.prefix)
+		p.endOrphans(ctx)
+	}
 	p.settings = resolve(p.config, n)
 	if _, err := exec.LookPath("iptables"); err == nil {
 		p.settings.Bridge.Firewall = true
 	}
-	p.prefix = "drover-" + short(n.Owner) + "-"
 	p.records = records
-	p.runtime = runtime.New(p.settings.Path, filepath.Join(n.StateDir, "cache"), p.settings.Timeout)
+	p.runtime = runtime.New(p.settings.Path, filepath.Join(n.StateDir, "cache"), p.family, p.settings.Timeout)
 	return nil
+}
+
+// endOrphans ends the CNI plugins that a killed process of this plugin left at work: what they make after their
+// allocation was taken down would be left over. The lock is held.
+func (p *Provider) endOrphans(ctx context.Context) {
+	const patience = 10 * time.Second
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	ended, err := p.family.EndOrphans(ctx)
+	if len(ended) > 0 {
+		p.log.Info("CNI plugins of a process before this one were ended", "commands", ended)
+	}
+	if err != nil {
+		p.log.Warn("what a process before this one left running may go on", "error", err)
+	}
 }
 
 // short keeps container ids within what comments in the packet filter hold.
@@ -96,6 +117,7 @@ var errNotInitialised = errors.New("the plugin has not been initialised")
 type tools struct {
 	settings
 	prefix  string
+	family  child.Family
 	records *record.Store
 	runtime *runtime.Runtime
 }
@@ -106,7 +128,7 @@ func (p *Provider) tools() (tools, error) {
 	if p.records == nil {
 		return tools{}, errNotInitialised
 	}
-	return tools{p.settings, p.prefix, p.records, p.runtime}, nil
+	return tools{p.settings, p.prefix, p.family, p.records, p.runtime}, nil
 }
 
 // networks are all that there are, good or not.
@@ -135,7 +157,7 @@ func (p *Provider) Offers(ctx context.Context) (*network.Offers, error) {
 		}
 		o.Modes = append(o.Modes, m)
 	}
-	for name, version := range p.binaries.versions(ctx, t.Path) {
+	for name, version := range p.binaries.versions(ctx, t.family, t.Path) {
 		o.Attributes["plugins.cni.version."+name] = version
 	}
 	o.Attributes["nomad.bridge.hairpin_mode"] = fmt.Sprint(t.Bridge.Hairpin)
@@ -166,7 +188,7 @@ func (p *Provider) usable(ctx context.Context, t *tools, n *conflist.Network) er
 	if n.Err != nil {
 		return n.Err
 	}
-	have := p.binaries.versions(ctx, t.Path)
+	have := p.binaries.versions(ctx, t.family, t.Path)
 	for _, name := range n.Binaries() {
 		if _, ok := have[name]; !ok {
 			return fmt.Errorf("CNI plugin %q is not in cni_path (%s)", name, strings.Join(t.Path, string(filepath.ListSeparator)))

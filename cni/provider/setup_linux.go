@@ -173,6 +173,9 @@ func (t *tools) detach(ctx context.Context, r *record.Record) error {
 	var errs []error
 	for _, n := range slices.Backward(r.Networks) {
 		errs = append(errs, t.runtime.Detach(ctx, r, n))
+		for _, dir := range conflist.LeaseDirs(n.Conf) {
+			errs = append(errs, rules.ReleaseUnwritten(ctx, dir))
+		}
 	}
 	if len(r.Networks) > 0 {
 		errs = append(errs, t.sweep(ctx, r.ContainerID))

@@ -1,30 +1,69 @@
 package rules
 
 import (
+	"context"
 	"errors"
+	"fmt"
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // Lease is an address that host-local gave out.
 type Lease struct {
 	File        string
 	IP          netip.Addr
-	ContainerID string // empty: host-local was ended before it wrote it, or is about to write it
+	ContainerID string // "": host-local was ended before it wrote it, or is about to write it
 }
 
-// Unwritten returns the leases whose file nobody wrote to. Unless host-local runs at this moment nobody ever will: the
-// address is lost until the file goes.
-func Unwritten(leases []Lease) []Lease {
-	var out []Lease
-	for _, l := range leases {
-		if l.ContainerID == "" {
-			out = append(out, l)
+// ReleaseUnwritten gives back the addresses of a network's directory that host-local was ended over, before it wrote whose
+// they are. It holds host-local's own lock meanwhile, so that none is about to be written.
+func ReleaseUnwritten(ctx context.Context, dir string) error {
+	unlock, err := lock(ctx, dir)
+	if err != nil || unlock == nil {
+		return err
+	}
+	defer unlock()
+	leases, err := Leases(dir)
+	if err != nil {
+		return err
+	}
+	return Release(slices.DeleteFunc(leases, func(l Lease) bool { return l.ContainerID != "" }))
+}
+
+// lock takes the lock of a network's directory, nil if there is no such directory.
+func lock(ctx context.Context, dir string) (unlock func(), err error) {
+	const pause = 20 * time.Millisecond
+	f, err := os.Open(filepath.Join(dir, "lock"))
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	for {
+		err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+		if err == nil {
+			return func() { f.Close() }, nil
+		}
+		if !errors.Is(err, unix.EWOULDBLOCK) && !errors.Is(err, unix.EINTR) {
+			f.Close()
+			return nil, fmt.Errorf("lock leases %s: %w", dir, err)
+		}
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+			f.Close()
+			return nil, fmt.Errorf("lock leases %s: another program holds the lock: %w", dir, ctx.Err())
 		}
 	}
-	return out
 }
 
 // Leases reads the leases of a network's directory; host-local writes the container's id and the interface into a file

@@ -1,9 +1,13 @@
 package rules
 
 import (
+	"context"
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // A lease that was being written when host-local was killed names nobody, and is given back.
@@ -18,14 +22,31 @@ func TestUnwrittenLeases(t *testing.T) {
 	if err != nil || len(leases) != 2 {
 		t.Fatalf("leases %v, %v", leases, err)
 	}
-	lost := Unwritten(leases)
-	if len(lost) != 1 || lost[0].IP.String() != "10.0.0.3" {
-		t.Fatalf("unwritten: %v", lost)
+	// host-local works in the directory: the file may be written any moment.
+	f, err := os.Open(filepath.Join(dir, "lock"))
+	if err != nil {
+		t.Fatal(err)
 	}
-	if err := Release(lost); err != nil {
+	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX); err != nil {
+		t.Fatal(err)
+	}
+	soon, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	if err := ReleaseUnwritten(soon, dir); err == nil {
+		t.Error("a lease went while host-local held its lock")
+	}
+	if leases, err = Leases(dir); err != nil || len(leases) != 2 {
+		t.Errorf("left: %v, %v", leases, err)
+	}
+	f.Close()
+
+	if err := ReleaseUnwritten(t.Context(), dir); err != nil {
 		t.Fatal(err)
 	}
 	if leases, err = Leases(dir); err != nil || len(leases) != 1 || leases[0].ContainerID != "one" {
 		t.Errorf("left: %v, %v", leases, err)
+	}
+	if err := ReleaseUnwritten(t.Context(), filepath.Join(dir, "none")); err != nil {
+		t.Errorf("a network without leases: %v", err)
 	}
 }

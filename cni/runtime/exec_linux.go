@@ -16,16 +16,16 @@ import (
 	"github.com/containernetworking/cni/pkg/invoke"
 	"github.com/containernetworking/cni/pkg/types"
 	"github.com/containernetworking/cni/pkg/version"
+
+	"github.com/droverhq/drover/cni/child"
 )
 
-const (
-	maxOutput = 1 << 20
-	linger    = time.Second // how long output may be held open by what a plugin left running
-)
+const maxOutput = 1 << 20
 
 // binaries runs CNI plugins: one that hangs is ended, and so is what one leaves running.
 type binaries struct {
 	version.PluginDecoder
+	family  child.Family
 	timeout time.Duration // of one plugin
 }
 
@@ -40,15 +40,9 @@ func (b *binaries) ExecPlugin(ctx context.Context, path string, stdin []byte, en
 	bounded, cancel := context.WithTimeout(ctx, b.timeout)
 	defer cancel()
 	var out, errs limited
-	cmd := exec.CommandContext(bounded, path)
-	cmd.Env, cmd.Stdin, cmd.Stdout, cmd.Stderr = environ, bytes.NewReader(stdin), &out, &errs
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
-	cmd.WaitDelay = linger
-	err := cmd.Run()
-	if cmd.Process != nil {
-		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) // what it left running
-	}
+	cmd := b.family.Command(bounded, path, environ)
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = bytes.NewReader(stdin), &out, &errs
+	err := child.Run(cmd)
 	switch {
 	case bounded.Err() != nil && ctx.Err() == nil:
 		return nil, fmt.Errorf("CNI plugin %s did not end within %s", name, b.timeout)

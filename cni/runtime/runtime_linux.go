@@ -13,6 +13,7 @@ import (
 	"github.com/containernetworking/cni/pkg/types"
 	types100 "github.com/containernetworking/cni/pkg/types/100"
 
+	"github.com/droverhq/drover/cni/child"
 	"github.com/droverhq/drover/cni/record"
 	"github.com/droverhq/drover/sdk/network"
 )
@@ -22,9 +23,9 @@ type Runtime struct {
 	cni *libcni.CNIConfig
 }
 
-// New returns a runtime that finds plugins in path and keeps libcni's cache in cacheDir.
-func New(path []string, cacheDir string, timeout time.Duration) *Runtime {
-	return &Runtime{cni: libcni.NewCNIConfigWithCacheDir(path, cacheDir, &binaries{timeout: timeout})}
+// New returns a runtime that finds plugins in path, runs them as the family's, and keeps libcni's cache in cacheDir.
+func New(path []string, cacheDir string, family child.Family, timeout time.Duration) *Runtime {
+	return &Runtime{cni: libcni.NewCNIConfigWithCacheDir(path, cacheDir, &binaries{family: family, timeout: timeout})}
 }
 
 // Attach makes one attachment of a record and notes in it what came out.

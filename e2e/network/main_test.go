@@ -210,6 +210,7 @@ func (s *site) left(ids ...string) error {
 		found = append(found, "bridge "+s.bridge+" "+string(bytes.TrimSpace(out)))
 	}
 	found = append(found, s.rules()...)
+	found = append(found, running(ids)...)
 	for _, pattern := range []string{"leases/*/[0-9a-f]*[.:]*", "allocs/*.json", "cache/results/*"} {
 		files, _ := filepath.Glob(filepath.Join(s.DataDir, "plugin-data", "cni", pattern))
 		found = append(found, files...)
@@ -218,6 +219,22 @@ func (s *site) left(ids ...string) error {
 		return errors.New("left:\n  " + strings.Join(found, "\n  "))
 	}
 	return nil
+}
+
+// running are the CNI plugins that work for one of the allocations.
+func running(ids []string) (found []string) {
+	files, _ := filepath.Glob("/proc/[0-9]*/environ")
+	for _, file := range files {
+		text, _ := os.ReadFile(file)
+		_, container, _ := strings.Cut(string(text), "CNI_CONTAINERID=")
+		container, _, _ = strings.Cut(container, "\x00")
+		for _, id := range ids {
+			if strings.HasSuffix(container, id) {
+				found = append(found, "process "+filepath.Dir(file)+" for "+id)
+			}
+		}
+	}
+	return found
 }
 
 // clean waits until nothing is left.

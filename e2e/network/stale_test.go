@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -39,15 +40,25 @@ job "many" {
   }
 }`
 
-// allocations is how many take part: 200 in soak.
-func allocations() int {
-	switch os.Getenv("DROVER_TIER") {
-	case "soak":
-		return 200
-	case "ci":
-		return 20
+// scale is how much a test of kills does.
+type scale struct{ allocations, kills, changes int }
+
+// ofTier is a little in development and CI, and the full counts in soak.
+func ofTier() scale {
+	if os.Getenv("DROVER_TIER") == "soak" {
+		return scale{allocations: 200, kills: 30, changes: 100}
 	}
-	return 8
+	return scale{allocations: 8, kills: 3, changes: 12}
+}
+
+// disturb kills n times, each at any step of what goes on.
+func (s *site) disturb(random *rand.Rand, n int) {
+	s.t.Helper()
+	for range n {
+		time.Sleep(time.Duration(random.IntN(1500)) * time.Millisecond)
+		s.kill(random.IntN(3))
+		s.WaitReady()
+	}
 }
 
 // kill ends processes of the site at random: the agent, the network plugin, or both at once.
@@ -75,24 +86,88 @@ func TestNothingStaleAfterKills(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, "")
 	s.boot()
-	n := allocations()
+	n := ofTier()
 	random := rand.New(rand.NewPCG(5, 2026))
-	s.RunJob(fmt.Sprintf(many, n), "-detach")
-	for which := range 3 {
-		time.Sleep(time.Duration(random.IntN(1500)) * time.Millisecond) // the kill comes at any step of a setup
-		s.kill(which)
-		s.WaitReady()
-	}
-	var ids []string
-	for _, al := range s.WaitAllocs("many", n, "running", 3*time.Minute) {
-		ids = append(ids, al.ID)
+	s.RunJob(fmt.Sprintf(many, n.allocations), "-detach")
+	s.disturb(random, n.kills-n.kills/3)
+	for _, al := range s.WaitAllocs("many", n.allocations, "running", 5*time.Minute) {
 		s.answers(s.alloc(al.ID))
 	}
+	ids := s.idsOf("many")
 	s.MustCLI("job", "stop", "-detach", "-purge", "many")
-	time.Sleep(time.Duration(random.IntN(1000)) * time.Millisecond) // and of a teardown
-	s.kill(2)
+	s.disturb(random, n.kills/3)
+	s.Eventually(3*time.Minute, "nothing left", func() error { return s.left(ids...) })
+}
+
+// idsOf are a job's allocations, those that have ended included.
+func (s *site) idsOf(job string) (ids []string) {
+	s.t.Helper()
+	for _, al := range s.Allocs(job) {
+		ids = append(ids, al.ID)
+	}
+	return ids
+}
+
+// lab is a configuration list of the site's own with ports.
+func (s *site) lab(mtu int) string {
+	return fmt.Sprintf(`{"cniVersion": "1.0.0", "name": "lab", "plugins": [
+  {"type": "bridge", "bridge": %q, "mtu": %d, "isGateway": true, "ipam": {"type": "host-local", "subnet": %q, "dataDir": %q}},
+  {"type": "portmap", "backend": "nftables", "snat": true, "capabilities": {"portMappings": true}}]}`,
+		s.bridge, mtu, s.net("0/24"), filepath.Join(s.DataDir, "plugin-data", "cni", "leases"))
+}
+
+// change changes the lab's configuration list n times: it is another one, broken, gone, and whole again.
+func (s *site) change(n int) {
+	file := filepath.Join(s.cni, "lab.conflist")
+	for i := range n {
+		switch i % 4 {
+		case 0:
+			s.conflist("lab", s.lab(1300+i))
+		case 1:
+			s.conflist("lab", s.lab(1500)[:60])
+		case 2:
+			if err := os.Remove(file); err != nil {
+				s.t.Error(err)
+			}
+		case 3:
+			s.conflist("lab", s.lab(1500))
+		}
+		time.Sleep(300 * time.Millisecond) // the plugin looks every second: it sees some of them, and of a setup any part
+	}
+	s.conflist("lab", s.lab(1500))
+}
+
+// TestNothingStaleWhileConfigurationsChange: allocations come, fail and go while the list they are set up by changes under
+// them and the processes that do it are killed.
+func TestNothingStaleWhileConfigurationsChange(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, "")
+	s.conflist("lab", s.lab(1500))
+	s.boot()
+	s.untilMode("cni/lab", "")
+	n := ofTier()
+	random := rand.New(rand.NewPCG(100, 2026))
+	job := strings.Replace(fmt.Sprintf(many, n.allocations), `mode = "bridge"`, `mode = "cni/lab"`, 1)
+	s.RunJob(job, "-detach")
+	changed := make(chan struct{})
+	go func() {
+		defer close(changed)
+		s.change(n.changes)
+	}()
+	s.disturb(random, n.kills)
+	<-changed
+	s.untilMode("cni/lab", "")
+	ids := s.idsOf("many")
+	s.MustCLI("job", "stop", "-detach", "-purge", "many")
+	s.kill(random.IntN(3))
 	s.WaitReady()
-	s.Eventually(90*time.Second, "nothing left", func() error { return s.left(ids...) })
+	s.Eventually(3*time.Minute, "nothing left", func() error { return s.left(ids...) })
+
+	s.RunJob(strings.Replace(job, fmt.Sprintf("count = %d", n.allocations), "count = 1", 1), "-detach")
+	last := s.WaitAllocs("many", 1, "running", time.Minute)[0].ID
+	s.answers(s.alloc(last))
+	s.MustCLI("job", "stop", "-detach", "-purge", "many")
+	s.clean(last)
 }
 
 // TestLostAndRestoredPartsAreMended: what is missing of a network comes back, what is too much goes, and what belongs to
