@@ -18,14 +18,16 @@ import (
 	"github.com/droverhq/drover/sdk/network"
 )
 
-// Runtime calls CNI plugins.
+// Runtime calls CNI plugins. Of one network a few namespaces at a time are worked on: plugins wait for locks of their own
+// and of the packet filter, and a hundred at once would wait longer than a plugin may take.
 type Runtime struct {
-	cni *libcni.CNIConfig
+	cni  *libcni.CNIConfig
+	turn *turns
 }
 
 // New returns a runtime that finds plugins in path, runs them as the family's, and keeps libcni's cache in cacheDir.
 func New(path []string, cacheDir string, family child.Family, timeout time.Duration) *Runtime {
-	return &Runtime{cni: libcni.NewCNIConfigWithCacheDir(path, cacheDir, &binaries{family: family, timeout: timeout})}
+	return &Runtime{turn: newTurns(), cni: libcni.NewCNIConfigWithCacheDir(path, cacheDir, &binaries{family: family, timeout: timeout})}
 }
 
 // Attach makes one attachment of a record and notes in it what came out.
@@ -34,6 +36,11 @@ func (r *Runtime) Attach(ctx context.Context, rec *record.Record, n *record.Netw
 	if err != nil {
 		return err
 	}
+	done, err := r.turn.take(ctx, n.Mode)
+	if err != nil {
+		return err
+	}
+	defer done()
 	result, err := r.cni.AddNetworkList(ctx, list, rt)
 	if err != nil {
 		return fmt.Errorf("network %s: %w", n.Mode, err)
@@ -50,6 +57,11 @@ func (r *Runtime) Check(ctx context.Context, rec *record.Record, n *record.Netwo
 	if slices.Contains([]string{"", "0.1.0", "0.2.0", "0.3.0", "0.3.1"}, list.CNIVersion) || list.DisableCheck {
 		return nil
 	}
+	done, err := r.turn.take(ctx, n.Mode)
+	if err != nil {
+		return err
+	}
+	defer done()
 	return r.cni.CheckNetworkList(ctx, list, rt)
 }
 
@@ -59,6 +71,11 @@ func (r *Runtime) Detach(ctx context.Context, rec *record.Record, n *record.Netw
 	if err != nil {
 		return err
 	}
+	done, err := r.turn.take(ctx, n.Mode)
+	if err != nil {
+		return err
+	}
+	defer done()
 	if err := r.cni.DelNetworkList(ctx, list, rt); err != nil {
 		return fmt.Errorf("network %s: %w", n.Mode, err)
 	}

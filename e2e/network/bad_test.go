@@ -75,7 +75,10 @@ func (s *site) fails(job, mode, network, reason string) string {
 
 func TestBadPluginsAndNetworks(t *testing.T) {
 	t.Parallel()
-	s := newSite(t, "")
+	s := newSite(t, `
+plugin "drover-network-cni" {
+  config { plugin_timeout = "3s" }
+}`)
 	s.boot()
 	marker := filepath.Join(s.Plugins, "leaked")
 	s.plugin("hangs", `[ "$CNI_COMMAND" = DEL ] && exit 0; sleep 600`)

@@ -57,9 +57,6 @@ client {
   cni_config_dir             = %q
   cni_path                   = "%s:%s"
 }
-plugin "drover-network-cni" {
-  config { plugin_timeout = "3s" }
-}
 %s`, s.bridge, s.net("0/24"), fmt.Sprintf("fd00:d0:%x%02x::/64", s.subnet[0], s.subnet[1]), s.cni, s.Plugins, filepath.Join(bin, "cni"), config)})
 	t.Cleanup(s.purge)
 	return s

@@ -17,6 +17,9 @@ const many = `
 job "many" {
   group "g" {
     count = %d
+    ephemeral_disk {
+      size = 10
+    }
     network {
       mode = "bridge"
       port "http" { to = 8080 }
@@ -31,6 +34,10 @@ job "many" {
       config {
         command = "/bin/sh"
         args    = ["-c", "echo $NOMAD_ALLOC_ID > local/index.html; exec busybox httpd -f -p 8080 -h local"]
+      }
+      logs {
+        max_files     = 1
+        max_file_size = 1
       }
       resources {
         cpu    = 10

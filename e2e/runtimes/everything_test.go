@@ -69,23 +69,30 @@ func newMachinery(t *testing.T) machinery {
 	for _, name := range []string{"docker", "exec", "java", "qemu", "raw-exec"} {
 		m.install(t, "drover-driver-"+name, nil)
 	}
-	if err := os.WriteFile(filepath.Join(m.share, "Counter.java"), []byte(counter), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	for _, c := range [][]string{
-		{"javac", "-d", m.share, filepath.Join(m.share, "Counter.java")},
-		{"jar", "cfe", filepath.Join(m.share, "counter.jar"), "Counter", "-C", m.share, "Counter.class"},
-		{"chmod", "755", m.share},
-	} {
-		if out, err := exec.Command(c[0], c[1:]...).CombinedOutput(); err != nil {
-			t.Fatalf("%v: %v: %s", c, err, out)
-		}
-	}
+	archive(t, m.share, "Counter", counter, "counter.jar")
 	// A machine without anything to boot waits for a disk that has; it runs.
 	if err := os.WriteFile(filepath.Join(m.share, "disk.raw"), make([]byte, 1<<20), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	return m
+}
+
+// archive compiles a class into a jar in a directory that everybody may read.
+func archive(t *testing.T, dir, class, source, jar string) {
+	t.Helper()
+	file := filepath.Join(dir, class+".java")
+	if err := os.WriteFile(file, []byte(source), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range [][]string{
+		{"javac", "-d", dir, file},
+		{"jar", "cfe", filepath.Join(dir, jar), class, "-C", dir, class + ".class"},
+		{"chmod", "755", dir},
+	} {
+		if out, err := exec.Command(c[0], c[1:]...).CombinedOutput(); err != nil {
+			t.Fatalf("%v: %v: %s", c, err, out)
+		}
+	}
 }
 
 // install puts a built plugin into plugin_dir in one step. tail makes another version of it.

@@ -14,7 +14,20 @@ import (
 	"github.com/droverhq/drover/e2e/harness"
 )
 
-// together is a group whose tasks run under two drivers: the one makes the namespace, the other joins it.
+// page is a web server in Java.
+const page = `import com.sun.net.httpserver.HttpServer;
+import java.net.InetSocketAddress;
+public class Page {
+  public static void main(String[] args) throws Exception {
+    HttpServer server = HttpServer.create(new InetSocketAddress(8082), 0);
+    byte[] text = "from the machine\\n".getBytes();
+    server.createContext("/", x -> { x.sendResponseHeaders(200, text.length); x.getResponseBody().write(text); x.close(); });
+    server.start();
+  }
+}
+`
+
+// together is a group whose tasks run under three drivers: the one makes the namespace, the others join it.
 const together = `
 job "together" {
   group "g" {
@@ -41,13 +54,26 @@ job "together" {
         args    = ["-c", "echo from the process > local/index.html; exec busybox httpd -f -p 8081 -h local"]
       }
     }
+    task "machine" {
+      driver = "java"
+      config {
+        class_path  = "/share/page.jar"
+        class       = "Page"
+        jvm_options = ["-Xint", "-XX:TieredStopAtLevel=1", "-Xmx64m"]
+      }
+      resources {
+        memory = 256
+      }
+    }
   }
 }`
 
-// TestTasksOfTwoDriversShareLocalhost: a container and an isolated process in one group see each other on localhost, and
-// the host reaches both through the one bridge.
-func TestTasksOfTwoDriversShareLocalhost(t *testing.T) {
+// TestTasksOfThreeDriversShareLocalhost: a container, an isolated process and a JVM in one group see each other on
+// localhost, and the host reaches them through the one bridge.
+func TestTasksOfThreeDriversShareLocalhost(t *testing.T) {
 	d := docker(t)
+	share := t.TempDir()
+	archive(t, share, "Page", page, "page.jar")
 	var random [3]byte
 	_, _ = rand.Read(random[:])
 	bridge := "dr" + hex.EncodeToString(random[:])
@@ -56,7 +82,14 @@ client {
   bridge_network_name   = %q
   bridge_network_subnet = "10.%d.%d.0/24"
   cni_path              = %q
-}`, bridge, 200+random[0]%50, random[1], filepath.Join(harness.Bin(t), "cni")))
+}
+plugin "java" {
+  config {
+    chroot_env = {
+      "/bin" = "/bin", "/etc" = "/etc", "/lib" = "/lib", "/lib64" = "/lib64", "/usr" = "/usr", %q = "/share"
+    }
+  }
+}`, bridge, 200+random[0]%50, random[1], filepath.Join(harness.Bin(t), "cni"), share))
 	t.Cleanup(func() {
 		if t.Failed() { // the agent leaves tasks and their networks running when it ends
 			a.CLI("job", "stop", "-purge", "together")
@@ -80,10 +113,22 @@ client {
 	if got := in("process", "/usr/bin/python3", "-c", get, "http://127.0.0.1:8080/"); !strings.Contains(got, "from the container") {
 		t.Errorf("the process reads %q", got)
 	}
-	if one, other := in("container", "busybox", "readlink", "/proc/self/ns/net"), in("process", "/bin/readlink", "/proc/self/ns/net"); one != other || one == "" {
-		t.Errorf("the container's network is %s, the process' %s", one, other)
+	if got := in("process", "/usr/bin/python3", "-c", get, "http://127.0.0.1:8082/"); !strings.Contains(got, "from the machine") {
+		t.Errorf("the process reads %q of the JVM", got)
 	}
-	for _, task := range []string{"process", "container"} {
+	if got := in("container", "busybox", "wget", "-q", "-O", "-", "http://127.0.0.1:8082/"); !strings.Contains(got, "from the machine") {
+		t.Errorf("the container reads %q of the JVM", got)
+	}
+	if got := in("machine", "/usr/bin/python3", "-c", get, "http://127.0.0.1:8081/"); !strings.Contains(got, "from the process") {
+		t.Errorf("beside the JVM one reads %q of the process", got)
+	}
+	one := in("container", "busybox", "readlink", "/proc/self/ns/net")
+	for _, task := range []string{"process", "machine"} {
+		if other := in(task, "/bin/readlink", "/proc/self/ns/net"); one != other || one == "" {
+			t.Errorf("the container's network is %s, that of %s %s", one, task, other)
+		}
+	}
+	for _, task := range []string{"process", "container", "machine"} {
 		if got := in(task, "cat", "/etc/resolv.conf"); !strings.Contains(got, "nameserver 192.0.2.53") {
 			t.Errorf("%s resolves by %q", task, got)
 		}

@@ -6,7 +6,6 @@ import (
 	"strings"
 
 	"github.com/droverhq/drover/core/model"
-	"github.com/droverhq/drover/core/scheduler/fleet"
 )
 
 const reasonNoDevice = "devices: no devices match request"
@@ -82,80 +81,6 @@ func (a *Ask) uniqueDevices() bool {
 func hasDevices(n *model.Node, asks []deviceAsk) bool {
 	for i := range asks {
 		if n.NodeResources == nil || !slices.ContainsFunc(n.NodeResources.Devices, asks[i].matches) {
-			return false
-		}
-	}
-	return true
-}
-
-// devicePick is what one request gets: instances of one group.
-type devicePick struct {
-	ask   *deviceAsk
-	group *model.NodeDevice
-	ids   []string
-}
-
-// pickDevices gives one instance its devices: each request all of one kind, the kind it likes best. It returns what each
-// request got, in order, and how well the wishes were met, or false.
-func pickDevices(n *model.Node, used *fleet.Exact, asks []deviceAsk) (picks []devicePick, score float64, ok bool) {
-	picks = make([]devicePick, 0, len(asks))
-	var sum, weights float64
-	for i := range asks {
-		a := &asks[i]
-		var best *model.NodeDevice
-		var bestSum, bestWeights float64
-		for _, d := range n.NodeResources.Devices {
-			if !a.matches(d) || !hasFree(d, used, picks, a.count) {
-				continue
-			}
-			s, w := a.affinity(d)
-			if best == nil || s > bestSum {
-				best, bestSum, bestWeights = d, s, w
-			}
-		}
-		if best == nil {
-			return nil, 0, false
-		}
-		picks = append(picks, devicePick{a, best, freeInstances(best, used, picks, a.count)})
-		sum, weights = sum+bestSum, weights+bestWeights
-	}
-	if weights == 0 {
-		return picks, 0, true
-	}
-	return picks, sum / weights, true
-}
-
-// hasFree tells whether as many instances of a group are free as are asked for.
-func hasFree(d *model.NodeDevice, used *fleet.Exact, picks []devicePick, count int) bool {
-	if count > len(d.Instances) {
-		return false
-	}
-	for _, i := range d.Instances {
-		if count > 0 && isFree(d, i, used, picks) {
-			count--
-		}
-	}
-	return count <= 0
-}
-
-// freeInstances are the first free instances of a group, as many as asked for.
-func freeInstances(d *model.NodeDevice, used *fleet.Exact, picks []devicePick, count int) []string {
-	ids := make([]string, 0, count)
-	for _, i := range d.Instances {
-		if len(ids) < count && isFree(d, i, used, picks) {
-			ids = append(ids, i.ID)
-		}
-	}
-	return ids
-}
-
-// isFree tells whether nobody holds a device: neither on the node nor among the picks made so far.
-func isFree(d *model.NodeDevice, i *model.NodeDeviceInstance, used *fleet.Exact, picks []devicePick) bool {
-	if !i.Healthy || used.HoldsDevices() && used.Device(fleet.DeviceKey(d.Vendor, d.Type, d.Name, i.ID)) {
-		return false
-	}
-	for _, p := range picks {
-		if p.group == d && slices.Contains(p.ids, i.ID) {
 			return false
 		}
 	}
