@@ -154,10 +154,10 @@ func (g *generation) reach(ctx context.Context, proc *process.Process, rec Recor
 	if err != nil {
 		return nil, err
 	}
-	if err := g.family.collectStderr(ctx); err != nil {
-		g.log.Warn("plugin's stderr is not collected", "error", err)
-	}
-	if rec.Stdout != "" {
+	if rec.Stdout != "" { // its console is FIFOs, which it is not on every system
+		if err := g.family.collectStderr(ctx); err != nil {
+			g.log.Warn("plugin's stderr is not collected", "error", err)
+		}
 		g.collectStdout(ctx, rec.Stdout)
 	}
 	return &connection{proc: proc, client: client, calls: calls, network: rec.Network, addr: rec.Addr, cert: rec.Cert, stdout: rec.Stdout,

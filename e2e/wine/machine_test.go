@@ -3,13 +3,13 @@
 package wine
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -23,7 +23,21 @@ type machine struct {
 	windows string // directory with the binaries of `make windows`
 }
 
-// newMachine installs a machine that is gone, with all its processes, when the test ends.
+// template is an installed machine that newMachine copies; TestMain removes it.
+var template = struct {
+	sync.Mutex
+	prefix string
+}{}
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if template.prefix != "" {
+		os.RemoveAll(template.prefix)
+	}
+	os.Exit(code)
+}
+
+// newMachine makes a machine that is gone, with all its processes, when the test ends.
 func newMachine(t testing.TB) *machine {
 	t.Helper()
 	for _, tool := range []string{"wine", "wineserver", "x86_64-w64-mingw32-gcc"} {
@@ -35,21 +49,52 @@ func newMachine(t testing.TB) *machine {
 	if _, err := os.Stat(filepath.Join(m.windows, "drover.exe")); err != nil {
 		t.Fatalf("no binaries to test: %v; run `make windows` first", err)
 	}
-	var err error
-	if m.prefix, err = os.MkdirTemp("", "wine"); err != nil {
-		t.Fatal(err)
-	}
+	m.prefix = m.temporary()
 	t.Cleanup(func() {
-		kill := exec.Command("wineserver", "-k")
-		kill.Env = m.environ()
-		_ = kill.Run() // fails when nothing runs any more
+		m.wineserver("-k") // fails when nothing runs any more
 		os.RemoveAll(m.prefix)
 	})
-	m.must(exec.Command("wine", "wineboot", "-i"))
-	m.must(exec.Command("x86_64-w64-mingw32-gcc", "-shared", "-O", "-o",
-		filepath.Join(m.prefix, "drive_c", "windows", "system32", "bcryptprimitives.dll"), "testdata/bcryptprimitives.c", "-ladvapi32"))
+	m.copyTemplate()
 	m.stayUp()
 	return m
+}
+
+func (m *machine) temporary() string {
+	m.t.Helper()
+	dir, err := os.MkdirTemp("", "wine")
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	return dir
+}
+
+func (m *machine) wineserver(flag string) {
+	cmd := exec.Command("wineserver", flag)
+	cmd.Env = m.environ()
+	_ = cmd.Run()
+}
+
+// copyTemplate fills the machine's prefix, which is 700 MB: files are shared but for the registry, the only ones that Wine
+// writes in their place.
+func (m *machine) copyTemplate() {
+	m.t.Helper()
+	template.Lock()
+	defer template.Unlock()
+	if template.prefix == "" {
+		made := &machine{t: m.t, prefix: m.temporary()}
+		template.prefix = made.prefix
+		made.must(exec.Command("wine", "wineboot", "-i"))
+		made.must(exec.Command("x86_64-w64-mingw32-gcc", "-shared", "-O", "-o",
+			made.file("windows", "system32", "bcryptprimitives.dll"), "testdata/bcryptprimitives.c", "-ladvapi32"))
+		made.wineserver("-k")
+		made.wineserver("-w") // the registry is on disk then
+	}
+	m.must(exec.Command("cp", "-al", template.prefix+"/.", m.prefix))
+	registry, err := filepath.Glob(filepath.Join(template.prefix, "*.reg"))
+	if err != nil || len(registry) == 0 {
+		m.t.Fatalf("no registry in %s: %v", template.prefix, err)
+	}
+	m.must(exec.Command("cp", append(append([]string{"--remove-destination"}, registry...), m.prefix)...))
 }
 
 // stayUp keeps a shell open that waits for input: with its last program a Wine machine shuts down, services included.
@@ -134,46 +179,31 @@ func (m *machine) install(plugins ...string) string {
 // agent is a Windows agent. Calls and commands come from this system, over loopback, which both share.
 type agent struct {
 	*harness.Agent
-	m   *machine
-	cmd *exec.Cmd
-	log *bytes.Buffer
+	m    *machine
+	cmd  *exec.Cmd
+	log  string // file
+	kill func() // ends the process with no chance to clean up, and waits for it
 }
+
+// alone is the configuration of an agent that is server and node.
+const alone = "server { enabled = true }\nclient { enabled = true }\n"
 
 // configure writes an agent's configuration to C:\agent.hcl and returns the agent's address.
 func (m *machine) configure(config string) string {
 	m.t.Helper()
 	ports := harness.FreePorts(m.t)
-	text := fmt.Sprintf("data_dir = %q\nserver { enabled = true }\nclient { enabled = true }\nports {\n http = %d\n rpc = %d\n serf = %d\n}\n%s",
-		`C:\data`, ports.HTTP, ports.RPC, ports.Serf, config)
+	text := fmt.Sprintf("data_dir = %q\nports {\n http = %d\n rpc = %d\n serf = %d\n}\n%s", `C:\data`, ports.HTTP, ports.RPC, ports.Serf, config)
 	if err := os.WriteFile(m.file("agent.hcl"), []byte(text), 0o600); err != nil {
 		m.t.Fatal(err)
 	}
 	return fmt.Sprintf("http://127.0.0.1:%d", ports.HTTP)
 }
 
-// start runs an agent until the test ends. config is added to its configuration.
+// start runs an agent that is server and node until the test ends. config is added to its configuration.
 func (m *machine) start(pluginDir, config string) *agent {
 	m.t.Helper()
-	a := &agent{Agent: harness.Reach(m.t, m.configure(config)), m: m, log: new(bytes.Buffer)}
-	a.cmd = exec.Command("wine", filepath.Join(m.windows, "drover.exe"), "agent", "-config", `C:\agent.hcl`, "-plugin-dir", pluginDir)
-	a.cmd.Env = m.environ()
-	a.cmd.Stdout, a.cmd.Stderr = a.log, a.log
-	a.cmd.WaitDelay = time.Second // processes that outlive the agent hold its output
-	if err := a.cmd.Start(); err != nil {
-		m.t.Fatal(err)
-	}
-	ended := make(chan struct{})
-	go func() {
-		_ = a.cmd.Wait()
-		close(ended)
-	}()
-	m.t.Cleanup(func() {
-		_ = a.cmd.Process.Kill()
-		<-ended
-		if m.t.Failed() {
-			m.t.Logf("agent log:\n%s", a.log)
-		}
-	})
+	a := &agent{Agent: harness.Reach(m.t, m.configure(alone+config)), m: m}
+	ended := a.launch(pluginDir)
 	harness.Eventually(m.t, 2*time.Minute, "agent ready", func() error {
 		select {
 		case <-ended:
@@ -185,28 +215,93 @@ func (m *machine) start(pluginDir, config string) *agent {
 	return a
 }
 
+// launch starts the configured agent's process, which runs until kill or the end of the test.
+func (a *agent) launch(pluginDir string) (ended <-chan struct{}) {
+	t := a.m.t
+	t.Helper()
+	log, err := os.CreateTemp(a.m.prefix, "agent*.log")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer log.Close()
+	a.log = log.Name()
+	a.cmd = exec.Command("wine", filepath.Join(a.m.windows, "drover.exe"), "agent", "-config", `C:\agent.hcl`, "-plugin-dir", pluginDir)
+	a.cmd.Env = a.m.environ()
+	a.cmd.Stdout, a.cmd.Stderr = log, log
+	if err := a.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan struct{})
+	go func(cmd *exec.Cmd) {
+		_ = cmd.Wait()
+		close(done)
+	}(a.cmd)
+	process := a.cmd.Process
+	kill := func() {
+		_ = process.Kill()
+		<-done
+	}
+	a.kill = kill
+	t.Cleanup(func() {
+		kill()
+		if t.Failed() {
+			t.Logf("agent log:\n%s", printed(log.Name()))
+		}
+	})
+	return done
+}
+
+// printed is what the agent that was launched last has logged.
+func (a *agent) printed() string { return printed(a.log) }
+
+func printed(log string) string {
+	text, err := os.ReadFile(log)
+	if err != nil {
+		return err.Error()
+	}
+	return string(text)
+}
+
+// driverInfo is what a node says of a driver.
+type driverInfo struct {
+	Detected, Healthy bool
+	HealthDescription string
+}
+
+// nodeInfo is what the tests look at of a node.
+type nodeInfo struct {
+	ID, Name, Status string
+	Attributes       map[string]string
+	Drivers          map[string]driverInfo
+}
+
+// node is what the cluster knows of the node with this name; empty: of the only one.
+func node(a *harness.Agent, name string) (*nodeInfo, error) {
+	var nodes []struct{ ID, Name string }
+	if err := a.Get("/v1/nodes", &nodes); err != nil {
+		return nil, err
+	}
+	for _, n := range nodes {
+		if name == "" || n.Name == name {
+			found := new(nodeInfo)
+			return found, a.Get("/v1/node/"+n.ID, found)
+		}
+	}
+	return nil, fmt.Errorf("no node %q among %v", name, nodes)
+}
+
 // waitDriver waits until the node offers a driver.
 func (a *agent) waitDriver(name string) map[string]string {
 	a.m.t.Helper()
-	var node struct {
-		Attributes map[string]string
-		Drivers    map[string]struct {
-			Detected, Healthy bool
-			HealthDescription string
-		}
-	}
-	harness.Eventually(a.m.t, time.Minute, "driver "+name+" healthy", func() error {
-		var nodes []struct{ ID string }
-		if err := a.Get("/v1/nodes", &nodes); err != nil || len(nodes) == 0 {
-			return fmt.Errorf("no node: %v", err)
-		}
-		if err := a.Get("/v1/node/"+nodes[0].ID, &node); err != nil {
+	var found *nodeInfo
+	harness.Eventually(a.m.t, 2*time.Minute, "driver "+name+" healthy", func() (err error) {
+		if found, err = node(a.Agent, ""); err != nil {
 			return err
 		}
-		if d := node.Drivers[name]; !d.Healthy {
+		if d := found.Drivers[name]; !d.Healthy {
 			return fmt.Errorf("detected %t: %s", d.Detected, d.HealthDescription)
 		}
 		return nil
 	})
-	return node.Attributes
+	return found.Attributes
 }

@@ -14,7 +14,7 @@ import (
 func TestService(t *testing.T) {
 	m := newMachine(t)
 	plugins := m.install("drover-driver-raw-exec.exe")
-	a := &agent{Agent: harness.Reach(t, m.configure(rawExecEnabled)), m: m}
+	a := &agent{Agent: harness.Reach(t, m.configure(alone+rawExecEnabled)), m: m}
 	program, err := os.ReadFile(filepath.Join(m.windows, "drover.exe"))
 	if err != nil {
 		t.Fatal(err)

@@ -7,13 +7,11 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
-	"slices"
 	"strings"
 	"sync"
 	"time"
 
 	"golang.org/x/sys/windows"
-	"golang.org/x/sys/windows/registry"
 	"golang.org/x/sys/windows/svc"
 	"golang.org/x/sys/windows/svc/mgr"
 
@@ -33,11 +31,15 @@ type taskConfig struct {
 	Args    []string `config:"args"`
 	Account string   `config:"account"` // such as NT AUTHORITY\LocalService; empty: LocalSystem
 	// Password of the account; leave it out for the system's own and for managed accounts.
-	Password string `config:"password"`
+	Password string    `config:"password"`
+	Recovery *recovery `config:"recovery,block"`
 }
 
 // state finds a service again. A service that runs under this name is the task: names are never used twice.
-type state struct{ Service string }
+type state struct {
+	Service  string
+	Recovery *recovery `json:",omitempty"`
+}
 
 // services runs tasks as services.
 type services struct {
@@ -84,6 +86,9 @@ func serviceName(id string) string {
 }
 
 func (s *services) Start(_ context.Context, r *driver.StartRequest[taskConfig]) (*driver.StartResponse[state], error) {
+	if err := r.Config.Recovery.validate(); err != nil {
+		return nil, err
+	}
 	program := r.Config.Command
 	if !filepath.IsAbs(program) {
 		program = filepath.Join(r.Task.TaskDir(), program)
@@ -91,7 +96,7 @@ func (s *services) Start(_ context.Context, r *driver.StartRequest[taskConfig]) 
 	if _, err := exec.LookPath(program); err != nil {
 		return nil, err
 	}
-	st := state{Service: serviceName(r.Task.ID)}
+	st := state{Service: serviceName(r.Task.ID), Recovery: r.Config.Recovery}
 	m, err := mgr.Connect()
 	if err != nil {
 		return nil, driver.Recoverable(err)
@@ -103,7 +108,10 @@ func (s *services) Start(_ context.Context, r *driver.StartRequest[taskConfig]) 
 		return nil, driver.Recoverable(fmt.Errorf("make service %s: %w", st.Service, err))
 	}
 	defer service.Close()
-	if err = setEnvironment(st.Service, r.Task.Env); err == nil {
+	if err = setEnvironment(st.Service, r.Task.Env); err == nil && st.Recovery != nil {
+		err = arm(service, st.Recovery)
+	}
+	if err == nil {
 		err = service.Start()
 	}
 	if err != nil {
@@ -112,48 +120,6 @@ func (s *services) Start(_ context.Context, r *driver.StartRequest[taskConfig]) 
 	s.keep(r.Task.ID, st)
 	return &driver.StartResponse[state]{State: st}, nil
 }
-
-// setEnvironment gives a service variables of its own: the manager reads them from the service's key.
-func setEnvironment(service string, env map[string]string) error {
-	key, err := registry.OpenKey(registry.LOCAL_MACHINE, `SYSTEM\CurrentControlSet\Services\`+service, registry.SET_VALUE)
-	if err != nil {
-		return fmt.Errorf("open the service's key: %w", err)
-	}
-	defer key.Close()
-	var all []string
-	for name, value := range env {
-		all = append(all, name+"="+value)
-	}
-	slices.Sort(all)
-	return key.SetStringsValue("Environment", all)
-}
-
-// with opens a task's service.
-func with(name string, f func(*mgr.Service) error) error {
-	m, err := mgr.Connect()
-	if err != nil {
-		return err
-	}
-	defer m.Disconnect()
-	service, err := m.OpenService(name)
-	if err != nil {
-		return err
-	}
-	defer service.Close()
-	return f(service)
-}
-
-func query(name string) (svc.Status, error) {
-	var status svc.Status
-	err := with(name, func(service *mgr.Service) error {
-		var err error
-		status, err = service.Query()
-		return err
-	})
-	return status, err
-}
-
-func gone(err error) bool { return errors.Is(err, windows.ERROR_SERVICE_DOES_NOT_EXIST) }
 
 func (s *services) Recover(_ context.Context, r *driver.RecoverRequest[taskConfig, state]) error {
 	if _, err := query(r.State.Service); err != nil {
@@ -170,12 +136,13 @@ func (s *services) Wait(ctx context.Context, id string) (*driver.ExitResult, err
 	}
 	ticker := time.NewTicker(look)
 	defer ticker.Stop()
+	w := watch{recovery: st.Recovery}
 	for {
-		status, err := query(st.Service)
-		switch {
-		case gone(err):
-			return &driver.ExitResult{Err: "service " + st.Service + " was removed"}, nil
-		case err == nil && status.State == svc.Stopped:
+		seen, status, err := sight(st.Service)
+		if err == nil && w.ended(seen, time.Now()) {
+			if seen.gone {
+				return &driver.ExitResult{Err: "service " + st.Service + " was removed"}, nil
+			}
 			return exit(status), nil
 		}
 		select {
@@ -206,6 +173,11 @@ func (s *services) Stop(ctx context.Context, r *driver.StopRequest) error {
 			return err
 		}
 	}
+	if st.Recovery != nil {
+		if err := disarm(st.Service); err != nil && !ended(err) {
+			return err
+		}
+	}
 	if err := send(st.Service, control); err != nil && !ended(err) && !errors.Is(err, windows.ERROR_INVALID_SERVICE_CONTROL) {
 		return err
 	}
@@ -223,44 +195,17 @@ func (s *services) Stop(ctx context.Context, r *driver.StopRequest) error {
 	return terminate(st.Service)
 }
 
-// ended reports whether a control failed because there is nothing to control any more.
-func ended(err error) bool {
-	return gone(err) || errors.Is(err, windows.ERROR_SERVICE_NOT_ACTIVE)
-}
-
-func send(name string, control svc.Cmd) error {
-	return with(name, func(service *mgr.Service) error {
-		_, err := service.Control(control)
-		return err
-	})
-}
-
-// terminate ends the service's process.
-func terminate(name string) error {
-	status, err := query(name)
-	if gone(err) || err == nil && (status.State == svc.Stopped || status.ProcessId == 0) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	h, err := windows.OpenProcess(windows.PROCESS_TERMINATE, false, status.ProcessId)
-	if errors.Is(err, windows.ERROR_INVALID_PARAMETER) {
-		return nil // it has just ended
-	}
-	if err != nil {
-		return err
-	}
-	defer windows.CloseHandle(h)
-	return windows.TerminateProcess(h, 1)
-}
-
 func (s *services) Destroy(ctx context.Context, r *driver.DestroyRequest) error {
 	st, err := s.task(r.TaskID)
 	if err != nil {
 		return err
 	}
 	if r.Force {
+		if st.Recovery != nil {
+			if err := disarm(st.Service); err != nil && !ended(err) {
+				return err
+			}
+		}
 		if err := terminate(st.Service); err != nil {
 			return err
 		}
