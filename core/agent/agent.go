@@ -132,6 +132,8 @@ func (a *Agent) newServer() error {
 	sc.Limits.JobMaxSourceSize = int(source)
 	sc.Heartbeat.MinTTL, sc.Heartbeat.Grace = c.Server.MinHeartbeatTTL, c.Server.HeartbeatGrace
 	sc.Heartbeat.MaxPerSecond, sc.Heartbeat.FailoverTTL = c.Server.MaxHeartbeatsPerSecond, c.Server.FailoverHeartbeatTTL
+	intro := c.Server.ClientIntroduction
+	sc.Introduction = server.Introduction{Enforcement: server.Enforcement(intro.Enforcement), DefaultTTL: intro.DefaultTTL, MaxTTL: intro.MaxTTL}
 	sc.EventBufferSize = c.Server.EventBufferSize
 	sc.GC.NodeThreshold, sc.GC.JobInterval, sc.GC.JobThreshold = c.Server.NodeGCThreshold, c.Server.JobGCInterval, c.Server.JobGCThreshold
 	sc.GC.EvalThreshold, sc.GC.BatchEvalThreshold = c.Server.EvalGCThreshold, c.Server.BatchEvalGCThreshold
@@ -282,7 +284,7 @@ func (a *Agent) startNode(ctx context.Context) error {
 	}
 	a.node, err = node.New(node.Config{
 		Name: c.Name, Datacenter: c.Datacenter, Region: c.Region, Class: c.Client.NodeClass, Pool: c.Client.NodePool,
-		Meta: c.Client.Meta, Version: a.version, Identity: who, Dev: c.DevMode, StateDir: a.dirs.state, AllocDir: a.dirs.alloc,
+		Meta: c.Client.Meta, Version: a.version, Identity: who, IntroToken: c.Client.IntroToken, Dev: c.DevMode, StateDir: a.dirs.state, AllocDir: a.dirs.alloc,
 		RunDir: a.dirs.run, PluginLogDir: filepath.Join(a.dirs.data, "plugin-logs"),
 		Servers: a.nodeServers(), Security: a.security, HTTPS: c.TLS.HTTP, HTTPAddr: c.AdvertiseHTTP(), NetworkInterface: c.Client.NetworkInterface,
 		CPUTotalCompute: int64(c.Client.CPUTotalCompute), MemoryTotalMB: int64(c.Client.MemoryTotalMB), DiskTotalMB: int64(c.Client.DiskTotalMB),

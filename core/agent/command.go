@@ -36,6 +36,7 @@ type flags struct {
 	stateDir  string
 	allocDir  string
 	bootstrap int
+	intro     string
 	httpPort  int
 	rpcPort   int
 }
@@ -66,6 +67,7 @@ func (f *flags) set(fs *flag.FlagSet) {
 	fs.StringVar(&f.iface, "network-interface", "", "interface whose addresses ports are opened on")
 	fs.StringVar(&f.stateDir, "state-dir", "", "the node's state (default <data-dir>/client)")
 	fs.StringVar(&f.allocDir, "alloc-dir", "", "allocations' directories (default <data-dir>/alloc)")
+	fs.StringVar(&f.intro, "client-intro-token", "", "what this node joins with when the servers do not know it (DROVER_CLIENT_INTRO_TOKEN; see drover node intro create)")
 	fs.IntVar(&f.bootstrap, "bootstrap-expect", 0, "servers to wait for")
 }
 
@@ -89,6 +91,12 @@ func (f *flags) load() (*config.Config, error) {
 	} {
 		if o.v != "" {
 			*o.to = o.v
+		}
+	}
+	c.Client.IntroToken = f.intro
+	for _, name := range []string{"DROVER_CLIENT_INTRO_TOKEN", "NOMAD_CLIENT_INTRO_TOKEN"} {
+		if c.Client.IntroToken == "" {
+			c.Client.IntroToken = os.Getenv(name)
 		}
 	}
 	c.Server.Enabled = c.Server.Enabled || f.server

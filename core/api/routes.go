@@ -84,6 +84,10 @@ func (a *API) routes() []route {
 		{"PUT", "/v1/node/:id/eligibility", "node:write", a.nodeEligibility},
 		{"PUT", "/v1/node/:id/purge", "node:write", a.nodePurge},
 
+		{"PUT", "/v1/acl/identity/client-introduction-token", "node:write", a.introCreate},
+		{"GET", "/v1/node/introductions", "node:write", a.introList},
+		{"DELETE", "/v1/node/introduction/:id", "node:write", a.introRevoke},
+
 		{"GET", "/v1/node/pools", "node_pool:read", a.poolList},
 		{"PUT", "/v1/node/pools", "node_pool:write", a.poolPut},
 		{"GET", "/v1/node/pool/:name", "node_pool:read", a.poolGet},

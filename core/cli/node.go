@@ -18,6 +18,7 @@ func nodeCommands(a *app) []*cobra.Command {
 	return []*cobra.Command{parent("node", "Look at and manage nodes",
 		nodeStatus(a), nodeDrain(a), nodeEligibility(a),
 		parent("meta", "Read and change a node's dynamic meta", nodeMetaApply(a), nodeMetaRead(a)),
+		parent("intro", "Let new nodes join", nodeIntroCreate(a), nodeIntroList(a), nodeIntroRevoke(a)),
 		parent("pool", "Look at node pools", nodePoolList(a), nodePoolInfo(a), nodePoolNodes(a)))}
 }
 

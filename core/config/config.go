@@ -121,6 +121,15 @@ type Server struct {
 	JobTrackedVersions int    `cfg:"job_tracked_versions"`
 
 	EventBufferSize int `cfg:"event_buffer_size"`
+
+	ClientIntroduction ClientIntroduction `cfg:"client_introduction"`
+}
+
+// ClientIntroduction is how machines that the servers do not know become nodes.
+type ClientIntroduction struct {
+	Enforcement string        `cfg:"enforcement"`          // none, warn or strict
+	DefaultTTL  time.Duration `cfg:"default_identity_ttl"` // of a token made without one
+	MaxTTL      time.Duration `cfg:"max_identity_ttl"`
 }
 
 // Client configures the node part of an agent.
@@ -166,6 +175,8 @@ type Client struct {
 	BridgeSubnetIPv6    string `cfg:"bridge_network_subnet_ipv6"`
 	BridgeHairpin       bool   `cfg:"bridge_network_hairpin_mode"`
 	BindWildcardDefault bool   `cfg:"bind_wildcard_default_host_network"`
+
+	IntroToken string `cfg:"-"` // by flag or environment: a secret
 }
 
 // Reserved is kept for the machine itself.
@@ -226,7 +237,7 @@ func Default() *Config {
 			HeartbeatGrace: 10 * time.Second, MinHeartbeatTTL: 10 * time.Second, MaxHeartbeatsPerSecond: 50,
 			FailoverHeartbeatTTL: 5 * time.Minute,
 			JobDefaultPriority:   50, JobMaxPriority: 100, JobMaxCount: 50000, JobMaxSourceSize: "1M", JobTrackedVersions: 6,
-			EventBufferSize: 100,
+			EventBufferSize: 100, ClientIntroduction: ClientIntroduction{Enforcement: "warn", DefaultTTL: 5 * time.Minute, MaxTTL: 30 * time.Minute},
 		},
 		TLS:         TLS{VerifyServerHostname: true, MinVersion: "tls12"},
 		PluginTrust: PluginTrust{Require: string(trust.None)},
@@ -245,6 +256,7 @@ func (c *Config) Dev() {
 	c.DevMode = true
 	c.Server.Enabled, c.Client.Enabled = true, true
 	c.Server.BootstrapExpect = 1
+	c.Server.ClientIntroduction.Enforcement = "none"
 	c.LogLevel = "INFO"
 	c.Telemetry.PrometheusMetrics = true
 }

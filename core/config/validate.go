@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/droverhq/drover/core/membership"
 	"github.com/droverhq/drover/core/pluginhost/trust"
@@ -69,6 +70,15 @@ func (c *Config) Validate() error {
 	}
 	if c.Server.BootstrapExpect > 1 && c.DevMode {
 		bad("server.bootstrap_expect = %d: -dev is always a single server", c.Server.BootstrapExpect)
+	}
+	intro := c.Server.ClientIntroduction
+	switch intro.Enforcement {
+	case "none", "warn", "strict":
+	default:
+		bad("server.client_introduction.enforcement must be none, warn or strict, got %q", intro.Enforcement)
+	}
+	if intro.DefaultTTL < time.Second || intro.DefaultTTL > intro.MaxTTL {
+		bad("server.client_introduction.default_identity_ttl must be between 1s and max_identity_ttl (%s), got %s", intro.MaxTTL, intro.DefaultTTL)
 	}
 	if c.Server.Encrypt != "" {
 		if _, err := membership.DecodeKey(c.Server.Encrypt); err != nil {

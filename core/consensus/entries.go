@@ -29,6 +29,8 @@ const (
 	typeReconcileSummaries
 	typeSkipLaunch
 	typeAutopilotConfig
+	typeIntroTokens
+	typeIntroduceNode
 )
 
 // RegisterJob stores a version of a job and the evaluation that acts on it. Its result is a *Registered.

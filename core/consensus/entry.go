@@ -100,6 +100,10 @@ func empty(t Type, version byte) Entry {
 			return new(SkipLaunch)
 		case typeAutopilotConfig:
 			return new(AutopilotConfig)
+		case typeIntroTokens:
+			return new(IntroTokens)
+		case typeIntroduceNode:
+			return new(IntroduceNode)
 		}
 	}
 	return nil

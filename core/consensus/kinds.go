@@ -25,6 +25,8 @@ func (*DeleteServices) entryType() Type     { return typeDeleteServices }
 func (*ReconcileSummaries) entryType() Type { return typeReconcileSummaries }
 func (*SkipLaunch) entryType() Type         { return typeSkipLaunch }
 func (*AutopilotConfig) entryType() Type    { return typeAutopilotConfig }
+func (*IntroTokens) entryType() Type        { return typeIntroTokens }
+func (*IntroduceNode) entryType() Type      { return typeIntroduceNode }
 
 func (*RegisterJob) kind() string        { return "JobRegistered" }
 func (*DeregisterJob) kind() string      { return "JobDeregistered" }
@@ -51,3 +53,5 @@ func (*DeleteServices) kind() string     { return "ServiceDeregistration" }
 func (*ReconcileSummaries) kind() string { return "" }
 func (*SkipLaunch) kind() string         { return "" }
 func (*AutopilotConfig) kind() string    { return "" }
+func (*IntroTokens) kind() string        { return "" }
+func (*IntroduceNode) kind() string      { return "NodeRegistration" }

@@ -30,6 +30,8 @@ type Config struct {
 	Version                               string // Drover's own
 
 	Identity Identity // the zero value is read from StateDir
+	// IntroToken introduces this node to servers that do not know it; "" is what the file intro_token.jwt in StateDir holds.
+	IntroToken string
 
 	Dev          bool   // nothing is kept, loopback is the node's network
 	StateDir     string // client state; not used with Dev

@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -72,4 +73,29 @@ func newUUID() string {
 	b[6] = b[6]&0x0f | 0x40
 	b[8] = b[8]&0x3f | 0x80
 	return fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
+}
+
+// introFile is where an operator may leave the token that introduces the node; it is read whenever the node registers.
+const introFile = "intro_token.jwt"
+
+// introToken is what the node shows to servers that do not know it yet, "" if it has nothing.
+func (n *Node) introToken() string {
+	if n.cfg.IntroToken != "" || n.cfg.StateDir == "" {
+		return n.cfg.IntroToken
+	}
+	const most = 4096 // bytes
+	f, err := os.Open(filepath.Join(n.cfg.StateDir, introFile))
+	if err != nil {
+		if !errors.Is(err, fs.ErrNotExist) {
+			n.logger.Warn("the introduction token cannot be read", "error", err)
+		}
+		return ""
+	}
+	defer f.Close()
+	b, err := io.ReadAll(io.LimitReader(f, most))
+	if err != nil {
+		n.logger.Warn("the introduction token cannot be read", "error", err)
+		return ""
+	}
+	return strings.TrimSpace(string(b))
 }

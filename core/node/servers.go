@@ -224,7 +224,7 @@ func (n *Node) register(ctx context.Context, conn grpc.ClientConnInterface) (tim
 	defer cancel()
 	info, schemas := n.self.forServers()
 	info.SecretID = n.who.secret
-	resp, err := rpc.NodeRegister.Call(ctx, conn, &rpc.NodeRegisterRequest{Node: info, Schemas: schemas})
+	resp, err := rpc.NodeRegister.Call(ctx, conn, &rpc.NodeRegisterRequest{Node: info, Schemas: schemas, IntroToken: n.introToken()})
 	if err != nil {
 		return 0, err
 	}

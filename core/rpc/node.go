@@ -30,6 +30,8 @@ type NodeAuth struct {
 type NodeRegisterRequest struct {
 	Node    *model.Node
 	Schemas []DriverSchema
+	// IntroToken introduces a node that the servers may not know.
+	IntroToken string
 }
 
 // DriverSchema is the schema of a driver's task configuration in its wire form (an encoded hclspec message).

@@ -42,6 +42,7 @@ type Config struct {
 	// Gossip is how servers find each other; nil is a server that stays alone.
 	Gossip *Gossip
 
+	Introduction     Introduction
 	HasConsul        bool
 	Limits           Limits
 	Heartbeat        Heartbeat
@@ -114,6 +115,7 @@ func DefaultConfig() Config {
 			Interval: 5 * time.Minute, JobInterval: 5 * time.Minute, JobThreshold: 4 * time.Hour,
 			EvalThreshold: time.Hour, BatchEvalThreshold: 24 * time.Hour, DeploymentThreshold: time.Hour, NodeThreshold: 24 * time.Hour,
 		},
+		Introduction:    Introduction{Enforcement: IntroduceNone, DefaultTTL: 5 * time.Minute, MaxTTL: 30 * time.Minute},
 		EventBufferSize: 100,
 	}
 }
@@ -147,6 +149,9 @@ func (c *Config) complete() error {
 	}
 	if c.Heartbeat == (Heartbeat{}) {
 		c.Heartbeat = d.Heartbeat
+	}
+	if c.Introduction == (Introduction{}) {
+		c.Introduction = d.Introduction
 	}
 	if c.GC == (GC{}) {
 		c.GC = d.GC

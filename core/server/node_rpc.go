@@ -59,9 +59,13 @@ func (s *Server) registerNode(ctx context.Context, q *rpc.NodeRegisterRequest) (
 	if old == nil || old.Status != n.Status || placementChanged(old, &n) {
 		entry.Evals = nodeEvals(snap, &n, model.TriggerNodeUpdate)
 	}
+	admitted, err := s.introduceNode(snap, entry, q.IntroToken)
+	if err != nil {
+		return nil, err
+	}
 	// The clock starts before the entry: the answer may be late, the node's next report will not be.
 	ttl := s.beat(n.ID)
-	index, _, err := s.apply(ctx, entry)
+	index, _, err := s.apply(ctx, admitted)
 	if err != nil {
 		return nil, err
 	}

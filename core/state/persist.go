@@ -61,6 +61,7 @@ func rowKinds() []rowKind {
 		{16, tableSchemaNodes, func() any { return new(schemaNode) }},
 		{17, tableIndexes, func() any { return new(tableIndex) }},
 		{18, TableAutopilotConfig, func() any { return new(model.AutopilotConfig) }},
+		{19, TableIntroTokens, func() any { return new(model.IntroToken) }},
 	}
 }
 

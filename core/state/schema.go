@@ -29,6 +29,7 @@ const (
 	TableServices        Table = "services"
 	TableSchemas         Table = "schemas"
 	TableScaling         Table = "scaling"
+	TableIntroTokens     Table = "intro_tokens"
 	TablePeriodic        Table = "periodic"
 
 	tableIndexes     Table = "indexes"      // the index of each table
@@ -177,6 +178,7 @@ func schema() *memdb.DBSchema {
 			unique(func(s *schemaNode) []string { return []string{s.Driver, s.Digest, s.NodeID} }),
 			secondary(byNode, func(s *schemaNode) []string { return []string{s.NodeID} })),
 		table(TableScaling, unique(func(s *JobScaling) []string { return []string{s.Namespace, s.JobID} })),
+		table(TableIntroTokens, unique(func(t *model.IntroToken) []string { return []string{t.ID} })),
 		table(TablePeriodic, unique(func(p *PeriodicLaunch) []string { return []string{p.Namespace, p.JobID} })),
 	} {
 		s.Tables[t.Name] = t
