@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
@@ -45,8 +46,8 @@ type Agent struct {
 
 	server  *server.Server
 	logs    *tasklog.Client
-	plugins *pluginhost.Host
-	node    *node.Node
+	plugins atomic.Pointer[pluginhost.Host] // these two come while requests are answered
+	node    atomic.Pointer[node.Node]
 	api     *api.API
 	httpLn  net.Listener
 
@@ -198,7 +199,7 @@ func (a *Agent) Run(ctx context.Context, ready func()) error {
 		runCtx, stopRun := context.WithCancel(context.Background())
 		go func() {
 			defer close(nodeDone)
-			if err := a.node.Run(runCtx); err != nil && runCtx.Err() == nil {
+			if err := a.node.Load().Run(runCtx); err != nil && runCtx.Err() == nil {
 				failed <- fmt.Errorf("node: %w", err)
 			}
 		}()
@@ -256,33 +257,19 @@ func (a *Agent) startNode(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("start the log collector: %w", err)
 	}
-	asked, err := pluginTrust(c)
-	if err != nil {
-		return err
-	}
-	a.plugins, err = pluginhost.New(pluginhost.Config{
-		PluginDir: a.dirs.plugins, DataDir: a.dirs.data, RunDir: a.dirs.run, Blocks: blocks(c), Trust: asked,
-		Node: sdkplugin.NodeConfig{
-			MinPort: uint32(c.Client.ClientMinPort), MaxPort: uint32(c.Client.ClientMaxPort), Topology: topology,
-		},
-		// A region is one group of servers, which is what a cluster is to a runtime that several agents use.
-		NodeID: who.ID(), ClusterID: c.Region,
-		Networks: networkSettings(c, a.dirs.plugins),
-		DevMode:  c.DevMode, Options: c.Client.Options, Records: a.records(), Collector: a.logs, LogSocket: logSocket,
-		Version: a.version, Logger: a.logger,
-	})
+	plugins, err := a.openPlugins(who, topology, logSocket)
 	if err != nil {
 		return fmt.Errorf("plugin host: %w", err)
 	}
-	if err := a.plugins.Start(ctx); err != nil {
+	if err := plugins.Start(ctx); err != nil {
 		return fmt.Errorf("plugin host: %w", err)
 	}
 	settle, cancel := context.WithTimeout(ctx, settleTimeout)
 	defer cancel()
-	if err := a.plugins.Settled(settle); err != nil && ctx.Err() == nil {
+	if err := plugins.Settled(settle); err != nil && ctx.Err() == nil {
 		a.logger.Warn("some plugins have not answered yet; the node starts without them", "error", err)
 	}
-	a.node, err = node.New(node.Config{
+	n, err := node.New(node.Config{
 		Name: c.Name, Datacenter: c.Datacenter, Region: c.Region, Class: c.Client.NodeClass, Pool: c.Client.NodePool,
 		Meta: c.Client.Meta, Version: a.version, Identity: who, IntroToken: c.Client.IntroToken, Dev: c.DevMode, StateDir: a.dirs.state, AllocDir: a.dirs.alloc,
 		RunDir: a.dirs.run, PluginLogDir: filepath.Join(a.dirs.data, "plugin-logs"),
@@ -297,12 +284,39 @@ func (a *Agent) startNode(ctx context.Context) error {
 			MaxAllocs: c.Client.GCMaxAllocs, ParallelDestroys: c.Client.GCParallelDestroys,
 		},
 		Options: c.Client.Options, DisableRemoteExec: c.Client.DisableRemoteExec,
-		Plugins: node.FromPluginHost(a.plugins), Logs: a.logs, Logger: a.logger,
+		Plugins: node.FromPluginHost(plugins), Logs: a.logs, Logger: a.logger,
 	})
 	if err != nil {
 		return fmt.Errorf("node: %w", err)
 	}
+	a.node.Store(n)
 	return nil
+}
+
+// openPlugins makes the plugin host. It starts nothing.
+func (a *Agent) openPlugins(who node.Identity, topology *sdkplugin.Topology, logSocket string) (*pluginhost.Host, error) {
+	a.mu.Lock() // a reload may come at any time
+	defer a.mu.Unlock()
+	c := a.config
+	asked, err := pluginTrust(c)
+	if err != nil {
+		return nil, err
+	}
+	plugins, err := pluginhost.New(pluginhost.Config{
+		PluginDir: a.dirs.plugins, DataDir: a.dirs.data, RunDir: a.dirs.run, Blocks: blocks(c), Trust: asked,
+		Node: sdkplugin.NodeConfig{
+			MinPort: uint32(c.Client.ClientMinPort), MaxPort: uint32(c.Client.ClientMaxPort), Topology: topology,
+		},
+		// A region is one group of servers, which is what a cluster is to a runtime that several agents use.
+		NodeID: who.ID(), ClusterID: c.Region,
+		Networks: networkSettings(c, a.dirs.plugins),
+		DevMode:  c.DevMode, Options: c.Client.Options, Records: a.records(), Collector: a.logs, LogSocket: logSocket,
+		Version: a.version, Logger: a.logger,
+	})
+	if err == nil {
+		a.plugins.Store(plugins)
+	}
+	return plugins, err
 }
 
 // stateDir is where the node keeps who it is; nowhere with -dev.
@@ -317,7 +331,7 @@ func (a *Agent) stateDir() string {
 func (a *Agent) stopNode() {
 	ctx, cancel := context.WithTimeout(context.Background(), stopTimeout)
 	defer cancel()
-	if err := a.node.Shutdown(ctx, a.config.DevMode); err != nil {
+	if err := a.node.Load().Shutdown(ctx, a.config.DevMode); err != nil {
 		a.logger.Error("stop the node", "error", err)
 	}
 }
@@ -332,8 +346,8 @@ func (a *Agent) stopServer() {
 func (a *Agent) close() {
 	ctx, cancel := context.WithTimeout(context.Background(), stopTimeout)
 	defer cancel()
-	if a.plugins != nil {
-		if err := a.plugins.Stop(ctx, pluginhost.StopOptions{EndPlugins: a.config.DevMode, EndIdle: true}); err != nil {
+	if plugins := a.plugins.Load(); plugins != nil {
+		if err := plugins.Stop(ctx, pluginhost.StopOptions{EndPlugins: a.config.DevMode, EndIdle: true}); err != nil {
 			a.logger.Error("stop the plugins", "error", err)
 		}
 	}

@@ -135,8 +135,8 @@ func (a *Agent) Servers() []string {
 	if a.server != nil {
 		return a.server.Peers()
 	}
-	if a.node != nil {
-		return a.node.Servers()
+	if n := a.node.Load(); n != nil {
+		return n.Servers()
 	}
 	return a.config.ServerAddrs()
 }

@@ -39,11 +39,11 @@ func (a *Agent) serverGauges() []telemetry.Gauge {
 
 // nodeGauges describe what the node has and gave away.
 func (a *Agent) nodeGauges() []telemetry.Gauge {
-	if a.node == nil || a.server == nil {
+	if a.NodeID() == "" || a.server == nil {
 		return nil
 	}
 	s := a.server.State().Snapshot()
-	n := s.Node(a.node.ID())
+	n := s.Node(a.NodeID())
 	if n == nil || n.NodeResources == nil {
 		return nil
 	}
@@ -80,8 +80,8 @@ func (a *Agent) nodeGauges() []telemetry.Gauge {
 	for name, v := range tasks {
 		out = append(out, telemetry.Gauge{Name: "client.tasks." + name, Labels: labels, Value: v})
 	}
-	if a.plugins != nil {
-		out = append(out, pluginGauges(n.ID, a.plugins.Measured())...)
+	if plugins := a.plugins.Load(); plugins != nil {
+		out = append(out, pluginGauges(n.ID, plugins.Measured())...)
 	}
 	return out
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/droverhq/drover/core/api"
 	"github.com/droverhq/drover/core/config"
 	"github.com/droverhq/drover/core/model"
+	"github.com/droverhq/drover/core/node"
 	"github.com/droverhq/drover/core/node/fingerprint"
 	"github.com/droverhq/drover/core/pluginhost"
 	"github.com/droverhq/drover/core/pluginhost/lifecycle"
@@ -35,8 +36,8 @@ func (a *Agent) Self() map[string]any {
 		"arch": runtime.GOARCH, "version": runtime.Version(), "goroutines": strconv.Itoa(runtime.NumGoroutine()),
 		"cpu_count": strconv.Itoa(runtime.NumCPU()), "kernel.name": runtime.GOOS,
 	}
-	if a.node != nil {
-		for k, v := range a.node.Stats() {
+	if n := a.node.Load(); n != nil {
+		for k, v := range n.Stats() {
 			stats[k] = v
 		}
 	}
@@ -56,13 +57,22 @@ func (a *Agent) Self() map[string]any {
 	}
 }
 
-// nodeReady tells whether the node can be given work, as far as this agent knows.
-func (a *Agent) nodeReady() bool {
+// nodeTrouble is why the node cannot be given work, as far as this agent knows; nil when it can.
+func (a *Agent) nodeTrouble(n *node.Node) error {
+	trouble := n.Trouble()
 	if a.server == nil {
-		return a.node.Connected()
+		return trouble
 	}
-	n := a.server.State().Snapshot().Node(a.node.ID())
-	return n != nil && n.Status == model.NodeStatusReady
+	known := a.server.State().Snapshot().Node(n.ID())
+	switch {
+	case known != nil && known.Status == model.NodeStatusReady:
+		return nil
+	case trouble != nil:
+		return trouble
+	case known == nil:
+		return errors.New("the servers do not know this node: it is registering, or was purged")
+	}
+	return fmt.Errorf("the servers take this node for %s", known.Status)
 }
 
 func (a *Agent) member() any {
@@ -82,10 +92,11 @@ func (a *Agent) Version() string { return fingerprint.CompatVersion }
 
 // NodeID is the node part's, "" without one.
 func (a *Agent) NodeID() string {
-	if a.node == nil {
+	n := a.node.Load()
+	if n == nil {
 		return ""
 	}
-	return a.node.ID()
+	return n.ID()
 }
 
 // Health says how the parts are.
@@ -98,10 +109,10 @@ func (a *Agent) Health() (srv, client *api.PartHealth) {
 	}
 	if a.config.Client.Enabled {
 		client = &api.PartHealth{Message: "starting: plugins are being asked what they offer"}
-		if a.node != nil {
+		if n := a.node.Load(); n != nil {
 			client = &api.PartHealth{OK: true, Message: "ok"}
-			if !a.nodeReady() {
-				client = &api.PartHealth{Message: "no known servers"}
+			if trouble := a.nodeTrouble(n); trouble != nil {
+				client = &api.PartHealth{Message: trouble.Error()}
 			}
 		}
 	}
@@ -135,15 +146,15 @@ func (a *Agent) Reload(plugin string) error {
 		a.logger.SetLevel(hclog.LevelFromString(next.LogLevel))
 		a.logger.Info("log level changed", "level", next.LogLevel)
 	}
-	if a.plugins != nil {
+	if plugins := a.plugins.Load(); plugins != nil {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()
 		asked, err := pluginTrust(next)
 		if err != nil {
 			return rpc.Errorf(rpc.ErrInvalid, "%s", err)
 		}
-		a.plugins.SetTrust(asked)
-		if err := a.plugins.Reload(ctx, blocks(next)); err != nil {
+		plugins.SetTrust(asked)
+		if err := plugins.Reload(ctx, blocks(next)); err != nil {
 			return refusedBlock(err)
 		}
 	}
@@ -152,12 +163,13 @@ func (a *Agent) Reload(plugin string) error {
 }
 
 func (a *Agent) reloadPlugin(next *config.Config, plugin string) error {
-	if a.plugins == nil {
+	plugins := a.plugins.Load()
+	if plugins == nil {
 		return errors.New("this agent runs no plugins: its client part is off")
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
-	err := a.plugins.ReloadPlugin(ctx, blocks(next), plugin)
+	err := plugins.ReloadPlugin(ctx, blocks(next), plugin)
 	if errors.Is(err, pluginhost.ErrUnknownPlugin) {
 		return rpc.Errorf(rpc.ErrNotFound, "no plugin %q on this node: `drover plugin list` names those there are", plugin)
 	}

@@ -32,12 +32,13 @@ type servers struct {
 	next     int
 	conn     grpc.ClientConnInterface // nil while there is none
 	ready    chan struct{}            // closed while there is one
+	trouble  error                    // why there is none; not used while there is one
 	lastBeat time.Time
 	ttl      time.Duration
 }
 
 func newServers(addrs []string) *servers {
-	s := &servers{ready: make(chan struct{})}
+	s := &servers{ready: make(chan struct{}), trouble: errors.New("it connects for the first time")}
 	s.set(addrs)
 	return s
 }
@@ -88,6 +89,12 @@ func (s *servers) disconnected() {
 	s.ready = make(chan struct{})
 }
 
+func (s *servers) failed(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.trouble = err
+}
+
 func (s *servers) beat(ttl time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -124,11 +131,14 @@ func (n *Node) Servers() []string {
 	return known
 }
 
-// Connected tells whether the node has a session with a server.
-func (n *Node) Connected() bool {
+// Trouble is why the node has no session with a server, nil while it has one.
+func (n *Node) Trouble() error {
 	n.place.mu.Lock()
 	defer n.place.mu.Unlock()
-	return n.place.conn != nil
+	if n.place.conn != nil {
+		return nil
+	}
+	return fmt.Errorf("not registered with a server: %w", n.place.trouble)
 }
 
 func (s *servers) figures() (known []string, last string, ttl time.Duration) {
@@ -156,6 +166,7 @@ func (n *Node) connect(ctx context.Context) {
 		if ctx.Err() != nil {
 			return
 		}
+		n.place.failed(err)
 		if time.Since(begun) > retryMost {
 			delay = retryFirst
 		}

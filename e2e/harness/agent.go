@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -17,7 +16,6 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -111,7 +109,7 @@ func New(t testing.TB, o Options) *Agent {
 		a.Stop()
 		a.reap()
 		if t.Failed() {
-			t.Logf("agent log:\n%s", a.Log())
+			t.Log(diagnosis(a.Log()))
 		}
 		a.log.Close()
 		os.RemoveAll(dir)
@@ -223,21 +221,25 @@ func (a *Agent) Stop() {
 	case <-a.ended:
 	case <-time.After(60 * time.Second):
 		a.t.Errorf("agent did not end within 60 s of an interrupt")
-		a.Kill9()
+		a.quit()
 	}
 }
 
 // WaitReady waits until the agent and its node take jobs.
 func (a *Agent) WaitReady() {
 	a.t.Helper()
-	a.Eventually(60*time.Second, "agent ready", func() error {
+	err := await(60*time.Second, func() error {
 		select {
 		case <-a.ended:
-			a.t.Fatalf("agent ended: %v\n%s", a.waitErr, a.Log())
+			a.t.Fatalf("agent ended: %v", a.waitErr)
 		default:
 		}
 		return a.Get("/v1/agent/health", nil)
 	})
+	if err != nil {
+		a.quit()
+		a.t.Fatalf("agent ready: %v", err)
+	}
 }
 
 // Eventually tries until fn has no error.
@@ -249,14 +251,21 @@ func (a *Agent) Eventually(limit time.Duration, what string, fn func() error) {
 // Eventually tries until fn has no error.
 func Eventually(t testing.TB, limit time.Duration, what string, fn func() error) {
 	t.Helper()
+	if err := await(limit, fn); err != nil {
+		t.Fatalf("%s: %v", what, err)
+	}
+}
+
+// await tries until fn has no error.
+func await(limit time.Duration, fn func() error) error {
 	deadline := time.Now().Add(limit)
 	for {
 		err := fn()
 		if err == nil {
-			return
+			return nil
 		}
 		if time.Now().After(deadline) {
-			t.Fatalf("%s: not within %s: %v", what, limit, err)
+			return fmt.Errorf("not within %s: %w", limit, err)
 		}
 		time.Sleep(20 * time.Millisecond)
 	}
@@ -409,23 +418,4 @@ func (a *Agent) RunJob(hcl string, args ...string) {
 			a.t.Fatalf("job run: an instance failed\n%s", Pretty(al))
 		}
 	}
-}
-
-var portMu sync.Mutex
-
-// FreePorts picks ports that nobody listens on.
-func FreePorts(t testing.TB) *Ports {
-	t.Helper()
-	portMu.Lock()
-	defer portMu.Unlock()
-	var got [3]int
-	for i := range got {
-		ln, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer ln.Close()
-		got[i] = ln.Addr().(*net.TCPAddr).Port
-	}
-	return &Ports{got[0], got[1], got[2]}
 }

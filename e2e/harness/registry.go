@@ -2,7 +2,6 @@ package harness
 
 import (
 	"fmt"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -45,17 +44,4 @@ func StartRegistry(t testing.TB, user, password string) *Registry {
 		return err
 	})
 	return &Registry{Addr: addr}
-}
-
-// FreeAddr is an address of loopback that nobody listens on.
-func FreeAddr(t testing.TB) string {
-	t.Helper()
-	portMu.Lock()
-	defer portMu.Unlock()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
 }

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/droverhq/drover/e2e/harness"
 )
 
 // twoGroups is two web servers on the bridge, one of them with a neighbour in its group.
@@ -54,21 +56,11 @@ job "web" {
   }
 }`
 
-func freePort(t *testing.T) int {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
-}
-
 func TestGroupsReachEachOther(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, "")
 	s.boot()
-	s.RunJob(fmt.Sprintf(twoGroups, s.net("1"), freePort(t)))
+	s.RunJob(fmt.Sprintf(twoGroups, s.net("1"), harness.FreePort(t)))
 	byGroup := map[string]alloc{}
 	for _, al := range s.WaitAllocs("web", 2, "running", time.Minute) {
 		a := s.alloc(al.ID)

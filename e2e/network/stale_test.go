@@ -10,6 +10,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/droverhq/drover/e2e/harness"
 )
 
 // many is a group of bridge allocations that answer with their own index.
@@ -197,11 +199,16 @@ func TestLostAndRestoredPartsAreMended(t *testing.T) {
 	}
 
 	// Somebody's own rule in the same chain.
-	nft("add", "rule", "ip", "cni_hostport", "hostports", "tcp", "dport", fmt.Sprint(freePort(t)), "dnat", "to", "192.0.2.1:80")
-	t.Cleanup(func() { deleteRule(t, "192.0.2.1:80") })
+	foreign := fmt.Sprintf("tcp dport %d dnat to 192.0.2.1:80", harness.FreePort(t))
+	nft("add", "rule", "ip", "cni_hostport", "hostports", foreign)
+	t.Cleanup(func() {
+		if n := deleteRules(t, foreign, 1000); n > 1 { // one that stays would lead the next user of that port nowhere
+			t.Errorf("somebody's own rule was there %d times", n)
+		}
+	})
 
 	t.Run("rules", func(t *testing.T) {
-		deleteRule(t, two.NetworkStatus.Address+":8080")
+		deleteRules(t, two.NetworkStatus.Address+":8080", 1)
 		s.within(t, "the rule is back", func() error {
 			if n := strings.Count(nft("list", "table", "ip", "cni_hostport"), two.NetworkStatus.Address+":8080"); n != 2 {
 				return fmt.Errorf("%d rules lead to %s, want those of TCP and UDP", n, two.NetworkStatus.Address)
@@ -221,7 +228,7 @@ func TestLostAndRestoredPartsAreMended(t *testing.T) {
 		s.answers(one) // the task has never left it
 	})
 	t.Run("after kill -9 of agent and plugin", func(t *testing.T) {
-		saved := nft("list", "table", "ip", "cni_hostport")
+		saved := rulesOf(two.ID, nft("list", "table", "ip", "cni_hostport"))
 		s.MustCLI("alloc", "stop", "-detach", two.ID)
 		s.Eventually(30*time.Second, "the other is gone", func() error {
 			if strings.Contains(nft("list", "table", "ip", "cni_hostport"), two.ID) {
@@ -231,7 +238,7 @@ func TestLostAndRestoredPartsAreMended(t *testing.T) {
 		})
 		s.kill(2)
 		restore := exec.Command("nft", "-f", "-")
-		restore.Stdin = strings.NewReader(saved) // adds the old rules to those that are there
+		restore.Stdin = strings.NewReader(saved) // adds them to those that are there
 		if out, err := restore.CombinedOutput(); err != nil {
 			t.Fatalf("%v: %s", err, out)
 		}
@@ -244,7 +251,7 @@ func TestLostAndRestoredPartsAreMended(t *testing.T) {
 		})
 		s.answers(one)
 	})
-	if !strings.Contains(nft("list", "table", "ip", "cni_hostport"), "dnat to 192.0.2.1:80") {
+	if !strings.Contains(nft("list", "table", "ip", "cni_hostport"), foreign) {
 		t.Error("somebody's own rule is gone")
 	}
 	s.MustCLI("job", "stop", "-purge", "many")
@@ -261,20 +268,38 @@ func (s *site) within(t *testing.T, what string, f func() error) {
 	}
 }
 
-// deleteRule deletes the first rule of the port table that holds a text.
-func deleteRule(t *testing.T, text string) {
+// rulesOf leaves only the rules that hold a text of a table as nft lists it. The others are not this test's to repeat.
+func rulesOf(text, table string) string {
+	var kept strings.Builder
+	for line := range strings.Lines(table) {
+		word, _, _ := strings.Cut(strings.TrimSpace(line), " ")
+		switch word {
+		case "table", "chain", "type", "}", "":
+			kept.WriteString(line)
+		default:
+			if strings.Contains(line, text) {
+				kept.WriteString(line)
+			}
+		}
+	}
+	return kept.String()
+}
+
+// deleteRules deletes rules of the port table that lead somewhere and hold a text, and returns how many.
+func deleteRules(t *testing.T, text string, most int) (n int) {
 	t.Helper()
 	out, err := exec.Command("nft", "-a", "list", "table", "ip", "cni_hostport").Output()
 	if err != nil {
-		return
+		return 0
 	}
 	for line := range strings.Lines(string(out)) {
 		_, handle, ok := strings.Cut(line, "# handle ")
-		if ok && strings.Contains(line, text) && strings.Contains(line, "dnat") {
+		if ok && n < most && strings.Contains(line, text) && strings.Contains(line, "dnat") {
 			if out, err := exec.Command("nft", "delete", "rule", "ip", "cni_hostport", "hostports", "handle", strings.TrimSpace(handle)).CombinedOutput(); err != nil {
 				t.Fatalf("%v: %s", err, out)
 			}
-			return
+			n++
 		}
 	}
+	return n
 }
