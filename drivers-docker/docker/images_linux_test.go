@@ -1,8 +1,10 @@
 package docker
 
 import (
+	"archive/tar"
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -372,4 +374,56 @@ func TestForeignArchitecture(t *testing.T) {
 	task := r.plainTask(of(built.Name))
 	r.start(task)
 	r.until("the event", func() bool { return r.sawEvent("built for s390x") })
+}
+
+// A program for another processor ends at once, and its user is told why: nothing emulates it here.
+func TestForeignProgram(t *testing.T) {
+	r := newRig(t, nil).launch()
+	const name = "foreign:1"
+	program := append([]byte("\x7fELF\x02\x02\x01"), make([]byte, 120)...)
+	copy(program[16:], "\x00\x02\x00\x16\x00\x00\x00\x01") // executable, s390, version 1
+	layer := archiveOf(t, map[string][]byte{"prog": program})
+	archive := archiveOf(t, map[string][]byte{
+		"layer.tar": layer,
+		"config.json": fmt.Appendf(nil, `{"architecture":"s390x","os":"linux","config":{},"rootfs":{"type":"layers","diff_ids":["sha256:%x"]}}`,
+			sha256.Sum256(layer)),
+		"manifest.json": fmt.Appendf(nil, `[{"Config":"config.json","RepoTags":[%q],"Layers":["layer.tar"]}]`, name),
+	})
+	if err := loadImage(t.Context(), r.daemon.client, name, bytes.NewReader(archive)); err != nil {
+		t.Fatal(err)
+	}
+	task := r.plainTask(map[string]any{"image": name, "command": "/prog"})
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	// Engines of different age find out before or after the container counts as started.
+	if _, err := r.driver.StartTask(ctx, task); err != nil {
+		if !strings.Contains(err.Error(), "is built for s390x and this engine runs on") {
+			t.Errorf("start: %v", err)
+		}
+	} else {
+		r.tasks = append(r.tasks, task)
+		if exit := r.wait(task); exit.ExitCode == 0 || !strings.Contains(r.out(task)+r.err(task), "exec format error") {
+			t.Errorf("exit %+v: %s%s", exit, r.out(task), r.err(task))
+		}
+	}
+	r.until("the event", func() bool { return r.sawEvent("built for s390x") })
+}
+
+// archiveOf is a tar archive of programs.
+func archiveOf(t *testing.T, files map[string][]byte) []byte {
+	t.Helper()
+	var out bytes.Buffer
+	w := tar.NewWriter(&out)
+	for name, data := range files {
+		if err := w.WriteHeader(&tar.Header{Name: name, Mode: 0o755, Size: int64(len(data))}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := w.Write(data); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return out.Bytes()
 }

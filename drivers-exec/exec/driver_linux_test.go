@@ -3,6 +3,7 @@ package exec
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -16,6 +17,7 @@ import (
 	"github.com/droverhq/drover/drivers-exec/drivertest"
 	"github.com/droverhq/drover/drivers-exec/executor/cgroup"
 	"github.com/droverhq/drover/sdk/driver"
+	"github.com/droverhq/drover/sdk/host"
 	"github.com/droverhq/drover/sdk/plugin"
 )
 
@@ -208,7 +210,11 @@ func TestLinksDoNotEscape(t *testing.T) {
 }
 
 func TestRefusals(t *testing.T) {
-	n := newNode(t)
+	if os.Geteuid() != 0 {
+		t.Skip("needs root")
+	}
+	n := drivertest.New(t, Name, map[string]any{"denied_host_uids": "1"})
+	outside := t.TempDir()
 	for name, c := range map[string]struct {
 		config map[string]any
 		change func(*driver.TaskConfig)
@@ -231,16 +237,37 @@ func TestRefusals(t *testing.T) {
 		"mount over a file": {map[string]any{"command": "/bin/true"}, func(c *driver.TaskConfig) { c.Mounts = []driver.Mount{{TaskPath: "/etc/passwd/x", HostPath: "/etc"}} }, "/etc/passwd/x"},
 		"missing device":    {map[string]any{"command": "/bin/true"}, func(c *driver.TaskConfig) { c.Devices = []driver.Device{{HostPath: "/dev/none"}} }, "/dev/none"},
 		"network":           {map[string]any{"command": "/bin/true"}, func(c *driver.TaskConfig) { c.Network = &driver.NetworkIsolation{Path: "/no/netns"} }, "/no/netns"},
-		"memory":            {map[string]any{"command": "/bin/true"}, func(c *driver.TaskConfig) { c.Resources.Linux.CpusetCpus = "999" }, "cpuset"},
+		"core":              {map[string]any{"command": "/bin/true"}, func(c *driver.TaskConfig) { c.Resources.Linux.CpusetCpus = "999" }, "cpuset"},
+		"corrupt program":   {map[string]any{"command": "corrupt"}, nil, "/local/corrupt: exec format error (neither"},
+		"no interpreter":    {map[string]any{"command": "script"}, nil, "/local/script: no such file or directory (the file, or the interpreter"},
+		"not for this user": {map[string]any{"command": "/local/mine", "cap_drop": []any{"all"}}, nil, "/local/mine: permission denied (the task's user may not"},
+		"directory":         {map[string]any{"command": "/usr"}, nil, "not found in the task's root"},
+		"link out":          {map[string]any{"command": "/local/out/id"}, nil, "not found in the task's root"},
+		"work dir link":     {map[string]any{"command": "/bin/true", "work_dir": "/local/out"}, nil, "/local/out: no such file"},
+		"work dir a file":   {map[string]any{"command": "/bin/true", "work_dir": "/etc/passwd"}, nil, "/etc/passwd: not a directory"},
+		"relative work dir": {map[string]any{"command": "/bin/true", "work_dir": "local"}, nil, "work_dir"},
+		"denied user":       {map[string]any{"command": "/bin/true"}, func(c *driver.TaskConfig) { c.User = "daemon" }, "denied_host_uids"},
+		"volume over /proc": {map[string]any{"command": "/bin/true"}, func(c *driver.TaskConfig) { c.Mounts = []driver.Mount{{TaskPath: "/proc/x", HostPath: "/etc"}} }, "/proc/x"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			task := n.Task(c.config)
+			for file, text := range map[string]string{"corrupt": "\x7fELF, but no more", "script": "#!/no/such/shell\n", "mine": "#!/bin/sh\n"} {
+				if err := os.WriteFile(filepath.Join(task.LocalDir(), file), []byte(text), 0o755); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := errors.Join(os.Chmod(filepath.Join(task.LocalDir(), "mine"), 0o700), os.Symlink(outside, filepath.Join(task.LocalDir(), "out"))); err != nil {
+				t.Fatal(err)
+			}
 			if c.change != nil {
 				c.change(task)
 			}
 			_, err := n.Driver().StartTask(t.Context(), task)
 			if err == nil || !strings.Contains(err.Error(), c.want) {
 				t.Fatalf("start: %v, want %q", err, c.want)
+			}
+			if err := n.Driver().DestroyTask(t.Context(), task.ID, true); !errors.Is(err, host.ErrTaskNotFound) {
+				t.Errorf("the driver still knows the task: %v", err)
 			}
 		})
 	}
@@ -449,7 +476,7 @@ func TestNetworkNamespace(t *testing.T) {
 	n := newNode(t)
 	name := fmt.Sprintf("drovertest%d", os.Getpid())
 	if out, err := osexec.Command("ip", "netns", "add", name).CombinedOutput(); err != nil {
-		t.Skipf("no network namespace can be made: %s", out)
+		t.Fatalf("no network namespace can be made (package iproute2): %s", out)
 	}
 	defer osexec.Command("ip", "netns", "del", name).Run()
 	out := run(t, n, func(c *driver.TaskConfig) {

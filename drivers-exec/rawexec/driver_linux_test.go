@@ -3,6 +3,7 @@ package rawexec
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -21,6 +22,7 @@ import (
 	"github.com/droverhq/drover/drivers-exec/executor"
 	"github.com/droverhq/drover/drivers-exec/executor/proc"
 	"github.com/droverhq/drover/sdk/driver"
+	"github.com/droverhq/drover/sdk/host"
 	"github.com/droverhq/drover/sdk/plugin"
 )
 
@@ -90,7 +92,7 @@ func TestRun(t *testing.T) {
 }
 
 func TestRefusals(t *testing.T) {
-	n := newNode(t)
+	n := drivertest.New(t, Name, map[string]any{"enabled": true, "denied_host_uids": "1"})
 	for name, c := range map[string]struct {
 		config map[string]any
 		user   string
@@ -105,13 +107,31 @@ func TestRefusals(t *testing.T) {
 		"unknown user":     {map[string]any{"command": "/bin/true"}, "nobody-knows", "does not exist"},
 		"both overrides":   {map[string]any{"command": "/bin/true", "cgroup_v2_override": "x", "cgroup_v1_override": []any{map[string]any{"pids": "x"}}}, "", "exclude"},
 		"no such cgroup":   {map[string]any{"command": "/bin/true", "cgroup_v2_override": "no/such"}, "", "no/such"},
+		"corrupt program":  {map[string]any{"command": "corrupt"}, "", "/local/corrupt: exec format error (neither"},
+		"no interpreter":   {map[string]any{"command": "script"}, "", "/local/script: no such file or directory (the file, or the interpreter"},
+		"not for a user":   {map[string]any{"command": "mine"}, "nobody", "/local/mine: permission denied (the task's user may not"},
+		"directory":        {map[string]any{"command": "/usr"}, "", "/usr is a directory"},
+		"climbing":         {map[string]any{"command": "../../../../../../../../bin/true"}, "", "not found"},
+		"work dir a file":  {map[string]any{"command": "/bin/true", "work_dir": "/etc/passwd"}, "", "/etc/passwd: not a directory"},
+		"denied user":      {map[string]any{"command": "/bin/true"}, "daemon", "denied_host_uids"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			task := n.Task(c.config)
+			for file, text := range map[string]string{"corrupt": "\x7fELF, but no more", "script": "#!/no/such/shell\n", "mine": "#!/bin/sh\n"} {
+				if err := os.WriteFile(filepath.Join(task.LocalDir(), file), []byte(text), 0o755); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := os.Chmod(filepath.Join(task.LocalDir(), "mine"), 0o700); err != nil {
+				t.Fatal(err)
+			}
 			task.User = c.user
 			_, err := n.Driver().StartTask(t.Context(), task)
 			if err == nil || !strings.Contains(err.Error(), c.want) {
 				t.Fatalf("start: %v, want %q", err, c.want)
+			}
+			if err := n.Driver().DestroyTask(t.Context(), task.ID, true); !errors.Is(err, host.ErrTaskNotFound) {
+				t.Errorf("the driver still knows the task: %v", err)
 			}
 		})
 	}

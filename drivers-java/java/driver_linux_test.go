@@ -1,6 +1,7 @@
 package java
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -8,11 +9,13 @@ import (
 	osexec "os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
 	"github.com/droverhq/drover/drivers-exec/drivertest"
 	"github.com/droverhq/drover/sdk/driver"
+	"github.com/droverhq/drover/sdk/host"
 	"github.com/droverhq/drover/sdk/plugin"
 )
 
@@ -155,6 +158,10 @@ func TestRefusals(t *testing.T) {
 		"missing jar":       {map[string]any{"jar_path": "local/none.jar"}, nil, "there is no file /local/none.jar"},
 		"missing, absolute": {map[string]any{"jar_path": "/usr/none.jar"}, nil, "there is no file /usr/none.jar"},
 		"jar elsewhere":     {map[string]any{"jar_path": file}, nil, "there is no file"},
+		"cut short":         {map[string]any{"jar_path": "local/short.jar"}, nil, "/local/short.jar, 100 bytes, is no jar or a corrupt one"},
+		"another kind":      {map[string]any{"jar_path": "local/page.html"}, nil, "is no jar or a corrupt one"},
+		"empty":             {map[string]any{"jar_path": "local/empty.jar"}, nil, "/local/empty.jar, 0 bytes, is no jar"},
+		"FIFO":              {map[string]any{"jar_path": "local/fifo.jar"}, nil, "is no file"},
 		"directory":         {map[string]any{"jar_path": "local"}, nil, "directory"},
 		"capability":        {map[string]any{"jar_path": "local/app.jar", "cap_add": []any{"sys_admin"}}, nil, "allow_caps"},
 		"pid mode":          {map[string]any{"jar_path": "local/app.jar", "pid_mode": "shared"}, nil, "pid_mode"},
@@ -164,6 +171,7 @@ func TestRefusals(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			task := app(n, file, c.config)
+			spoil(t, task.LocalDir(), file)
 			if c.change != nil {
 				c.change(task)
 			}
@@ -173,6 +181,43 @@ func TestRefusals(t *testing.T) {
 			}
 			if err == nil || !strings.Contains(err.Error(), c.want) {
 				t.Fatalf("start: %v, want %q", err, c.want)
+			}
+			if err := n.Driver().DestroyTask(t.Context(), task.ID, true); !errors.Is(err, host.ErrTaskNotFound) {
+				t.Errorf("the driver still knows the task: %v", err)
+			}
+		})
+	}
+}
+
+// spoil writes files that are no jars.
+func spoil(t *testing.T, dir, jar string) {
+	t.Helper()
+	good, err := os.ReadFile(jar)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, data := range map[string][]byte{"short.jar": good[:100], "page.html": []byte("<html>not found</html>"), "empty.jar": nil} {
+		if err := os.WriteFile(filepath.Join(dir, name), data, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := syscall.Mkfifo(filepath.Join(dir, "fifo.jar"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// A link of the job's that leads out of what the task sees leads nowhere, and the JVM says so.
+func TestLinksDoNotEscape(t *testing.T) {
+	n := newNode(t)
+	file := jar(t)
+	for name, target := range map[string]string{"absolute": filepath.Dir(file), "relative": "../../../../../../../.." + filepath.Dir(file)} {
+		t.Run(name, func(t *testing.T) {
+			task := app(n, file, map[string]any{"jar_path": "local/out/app.jar"})
+			if err := os.Symlink(target, filepath.Join(task.LocalDir(), "out")); err != nil {
+				t.Fatal(err)
+			}
+			if exit, out := n.Run(task); exit.ExitCode != 1 || strings.Contains(out, "listening") {
+				t.Errorf("exit %+v: %s", exit, out)
 			}
 		})
 	}

@@ -33,7 +33,7 @@ func isolated(req *driver.StartRequest[taskConfig], j *jvm, cfg config) (*execut
 	})
 }
 
-// findJar makes sure that the task's jar is there. What cannot be told from
+// findJar makes sure that the task's jar is there and is one. What cannot be told from
 // outside, such as where a link leads inside the task, is left to the JVM.
 func findJar(c *taskConfig, root *launch.Root) error {
 	if c.JarPath == "" {
@@ -65,10 +65,13 @@ func findJar(c *taskConfig, root *launch.Root) error {
 	defer dir.Close()
 	rel := strings.TrimPrefix(strings.TrimPrefix(inside, on.Target), "/")
 	if rel == "" {
-		return missingJar(c.JarPath, inside, nil)
+		rel = "."
 	}
 	st, err := dir.Stat(rel)
-	if err == nil && st.IsDir() || os.IsNotExist(err) && !passesLink(dir, rel) {
+	if err == nil {
+		return checkJar(c.JarPath, inside, st, func() (*os.File, error) { return dir.Open(rel) })
+	}
+	if os.IsNotExist(err) && !passesLink(dir, rel) {
 		return missingJar(c.JarPath, inside, err)
 	}
 	return nil

@@ -1,9 +1,7 @@
 package java
 
 import (
-	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 
@@ -29,8 +27,12 @@ func plain(req *driver.StartRequest[taskConfig], j *jvm) (*executor.Command, err
 		if !filepath.IsAbs(jar) {
 			jar = filepath.Join(dir, jar)
 		}
-		if st, err := os.Stat(jar); err != nil || st.IsDir() {
+		st, err := os.Stat(jar)
+		if err != nil {
 			return nil, missingJar(c.JarPath, jar, err)
+		}
+		if err := checkJar(c.JarPath, jar, st, func() (*os.File, error) { return os.Open(jar) }); err != nil {
+			return nil, err
 		}
 	}
 	env, err := executor.Environ(task.Env)
@@ -44,15 +46,4 @@ func plain(req *driver.StartRequest[taskConfig], j *jvm) (*executor.Command, err
 	cmd.Spec.Path, cmd.Spec.Args = j.Path, arguments(memoryOptions(j, &task.Resources), c)
 	cmd.Spec.Env, cmd.Spec.Dir = env, dir
 	return cmd, nil
-}
-
-// missingJar explains why a jar cannot be run. at is where it was looked for.
-func missingJar(given, at string, err error) error {
-	switch {
-	case err == nil:
-		return fmt.Errorf("jar_path %q: %s is a directory", given, at)
-	case errors.Is(err, fs.ErrNotExist):
-		return fmt.Errorf("jar_path %q: there is no file %s; an artifact block puts it there, by default below local/", given, at)
-	}
-	return fmt.Errorf("jar_path %q: %w", given, err)
 }

@@ -20,8 +20,11 @@ func TestPlain(t *testing.T) {
 	if err := os.MkdirAll(task.LocalDir(), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(jar, []byte("PK"), 0o644); err != nil {
-		t.Fatal(err)
+	empty := append([]byte("PK\x05\x06"), make([]byte, 18)...) // a zip archive without files
+	for path, data := range map[string][]byte{jar: empty, filepath.Join(task.LocalDir(), "short.jar"): []byte("PK\x03\x04")} {
+		if err := os.WriteFile(path, data, 0o644); err != nil {
+			t.Fatal(err)
+		}
 	}
 	j := &jvm{Path: filepath.Join(alloc, "java"), MaxRAM: true}
 	for name, c := range map[string]struct {
@@ -36,6 +39,7 @@ func TestPlain(t *testing.T) {
 		"work dir":     {taskConfig{JarPath: "a.jar", WorkDir: task.LocalDir()}, "java -XX:MaxRAM=256m -jar a.jar", task.LocalDir(), false, ""},
 		"isolation":    {taskConfig{Class: "Main", PIDMode: "private"}, "java -XX:MaxRAM=256m Main", task.TaskDir(), true, ""},
 		"missing":      {taskConfig{JarPath: "none.jar"}, "", "", false, "there is no file " + filepath.Join(task.TaskDir(), "none.jar")},
+		"corrupt":      {taskConfig{JarPath: filepath.Join("local", "short.jar")}, "", "", false, "is no jar or a corrupt one"},
 		"directory":    {taskConfig{JarPath: "local"}, "", "", false, "is a directory"},
 		"relative dir": {taskConfig{Class: "Main", WorkDir: "local"}, "", "", false, "work_dir"},
 	} {

@@ -70,7 +70,18 @@ func (c *Child) Running() error {
 	case int(f.step) >= len(c.program.names):
 		return fmt.Errorf("process %d ended before its program ran", c.PID)
 	}
-	return fmt.Errorf("%s: %w", c.program.names[f.step], syscall.Errno(f.errno))
+	err := syscall.Errno(f.errno)
+	if hint := executeHints[err]; hint != "" && int(f.step) == len(c.program.names)-1 {
+		return fmt.Errorf("%s: %w (%s)", c.program.names[f.step], err, hint)
+	}
+	return fmt.Errorf("%s: %w", c.program.names[f.step], err)
+}
+
+// executeHints say what the kernel means when it does not execute a file, the last step of a launch.
+var executeHints = map[syscall.Errno]string{
+	unix.ENOENT:  "the file, or the interpreter or loader that it names, is not there",
+	unix.ENOEXEC: "neither a program for this kind of machine nor a script that begins with #!",
+	unix.EACCES:  "the task's user may not execute it or not reach it, or its file system is mounted noexec",
 }
 
 // clone runs fork, in a thread of its own where the thread must change first.
