@@ -34,6 +34,9 @@ const refusalTimeout = time.Second
 // handshakeTimeout is how long a new connection may take to say what it is.
 const handshakeTimeout = 5 * time.Second
 
+// acceptPause is how long nothing is accepted after an error: the reason needs time to go.
+const acceptPause = 50 * time.Millisecond
+
 // Mux splits a server's listener by what each connection is for.
 type Mux struct {
 	// Security is set before Serve; nil: plain text.
@@ -90,11 +93,17 @@ func (m *Mux) Serve() error {
 				return nil
 			default:
 			}
-			var ne net.Error
-			if errors.As(err, &ne) && ne.Timeout() {
-				continue
+			if errors.Is(err, net.ErrClosed) {
+				return fmt.Errorf("accept on %s: %w", m.ln.Addr(), err)
 			}
-			return fmt.Errorf("accept on %s: %w", m.ln.Addr(), err)
+			// Everything else passes: no descriptor is free, or a connection ended before it was taken.
+			m.logger.Warn("no connection taken for a moment", "address", m.ln.Addr(), "error", err)
+			select {
+			case <-time.After(acceptPause):
+			case <-m.closed:
+				return nil
+			}
+			continue
 		}
 		m.wg.Add(1)
 		go func() {

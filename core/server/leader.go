@@ -13,33 +13,41 @@ import (
 	"github.com/droverhq/drover/core/state"
 )
 
+// retryLead is how soon a server that leads tries again to take up the leader's work.
+const retryLead = time.Second
+
 // watchLeadership runs the leader's loops for as long as this server leads.
 func (s *Server) watchLeadership() {
+	var again <-chan time.Time
+	take := func(leads bool) {
+		s.stopLeading()
+		again = nil
+		if leads && !s.lead() {
+			again = time.After(retryLead)
+		}
+	}
 	for {
 		select {
 		case leads := <-s.raft.LeaderCh():
-			s.stopLeading()
-			if leads {
-				s.lead()
-			}
+			take(leads)
 			s.role.turn()
 		case <-s.nudges.relead.ch:
-			s.stopLeading()
-			if s.raft.IsLeader() {
-				s.lead()
-			}
+			take(s.raft.IsLeader())
+		case <-again:
+			take(s.raft.IsLeader())
+			s.role.turn()
 		case <-s.ctx.Done():
 			return
 		}
 	}
 }
 
-// lead fills the queues from the state and starts the loops. When that fails because leadership is lost again, the next
-// message of LeaderCh decides what comes.
-func (s *Server) lead() {
-	if err := s.raft.Barrier(s.ctx); err != nil {
-		s.logger.Error("cannot take up leadership", "error", err)
-		return
+// lead fills the queues from the state and starts the loops. It is false when the log does not move, as on a disk that
+// stands still for a moment: for raft this server leads, and nobody else will.
+func (s *Server) lead() bool {
+	if err := s.barrier(s.ctx); err != nil {
+		s.logger.Error("cannot take up leadership", "error", err, "retry_in", retryLead)
+		return false
 	}
 	ctx, cancel := context.WithCancel(s.ctx)
 	s.plans.enable(true)
@@ -68,6 +76,7 @@ func (s *Server) lead() {
 		s.autopilot.Start(ctx)
 	}
 	s.logger.Info("this server leads", "id", s.id, "address", s.addr.String())
+	return true
 }
 
 // stopLeading ends the loops and empties the queues.

@@ -52,6 +52,7 @@ type Server struct {
 	blockedMu sync.Mutex
 	blocked   *blocked.Tracker
 
+	barrier  func(context.Context) error // of raft
 	leadMu   sync.Mutex
 	leading  context.CancelFunc // ends the leader's loops; nil while not leading
 	ready    chan struct{}      // closed while the leader's loops run
@@ -123,6 +124,7 @@ func New(cfg Config) (_ *Server, err error) {
 	if err != nil {
 		return nil, err
 	}
+	s.barrier = s.raft.Barrier
 	if cfg.Gossip != nil {
 		if err = s.newGroup(); err != nil {
 			s.raft.Close()

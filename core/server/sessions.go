@@ -31,14 +31,20 @@ func (ss *sessions) add(s *rpc.Session) bool {
 	return true
 }
 
-// name says which node a connection belongs to.
+// name says which node a connection belongs to. The node's first call may come before add: what it registers with must
+// lead to it all the same. One that is gone is not taken up again, because remove has come or will come.
 func (ss *sessions) name(node string, s *rpc.Session) {
 	if s == nil {
 		return
 	}
 	ss.mu.Lock()
 	defer ss.mu.Unlock()
-	if ss.all[s] {
+	select {
+	case <-s.Done():
+		return
+	default:
+	}
+	if !ss.closed {
 		ss.byNode[node] = s
 	}
 }
