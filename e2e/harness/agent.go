@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -375,6 +376,22 @@ func (a *Agent) MustCLI(args ...string) string {
 // evaluationID is what commands print that cause an evaluation and do not wait for it.
 var evaluationID = regexp.MustCompile(`Evaluation ID: ([0-9a-f-]{36})`)
 
+var regionLine = regexp.MustCompile(`(?m)^\s*region\s*=\s*"([^"]+)"`)
+
+// regionQuery asks the region that a job goes to: the command's, or the job's own; "" is the agent's.
+func regionQuery(hcl string, args []string) string {
+	region := ""
+	if i := slices.Index(args, "-region"); i >= 0 && i+1 < len(args) {
+		region = args[i+1]
+	} else if m := regionLine.FindStringSubmatch(hcl); m != nil {
+		region = m[1]
+	}
+	if region == "" {
+		return ""
+	}
+	return "?region=" + url.QueryEscape(region)
+}
+
 // RunJob submits HCL text and, unless args say -detach, waits until its instances have been started; a failed placement
 // or instance fails the test. It does not wait for the roll-out, as the command would: that takes min_healthy_time.
 func (a *Agent) RunJob(hcl string, args ...string) {
@@ -395,8 +412,9 @@ func (a *Agent) RunJob(hcl string, args ...string) {
 		Status         string
 		FailedTGAllocs map[string]any
 	}
+	of := regionQuery(hcl, args)
 	a.Eventually(time.Minute, "the job's evaluation to end", func() error {
-		if err := a.Get("/v1/evaluation/"+id[1], &eval); err != nil || eval.Status != "pending" {
+		if err := a.Get("/v1/evaluation/"+id[1]+of, &eval); err != nil || eval.Status != "pending" {
 			return err
 		}
 		return errors.New("it is pending")
@@ -407,7 +425,7 @@ func (a *Agent) RunJob(hcl string, args ...string) {
 	var allocs []Alloc
 	a.Eventually(2*time.Minute, "the job's instances to start", func() error {
 		allocs = nil
-		err := a.Get("/v1/evaluation/"+id[1]+"/allocations", &allocs)
+		err := a.Get("/v1/evaluation/"+id[1]+"/allocations"+of, &allocs)
 		if i := slices.IndexFunc(allocs, func(al Alloc) bool { return al.ClientStatus == "pending" && al.DesiredStatus == "run" }); err == nil && i >= 0 {
 			return fmt.Errorf("%s is pending", allocs[i].Name)
 		}
