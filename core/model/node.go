@@ -1,6 +1,9 @@
 package model
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // Node statuses.
 const (
@@ -157,6 +160,14 @@ type DriverInfo struct {
 	MustCreateNetwork bool     `json:",omitempty"`
 	SchemaDigest      string   `json:",omitempty"` // names the task config schema this node's plugin has
 	Version           string   `json:",omitempty"`
+}
+
+// DriverNetworkGroup is the entry of DriverInfo.NetworkModes that says: tasks can join the group's network.
+const DriverNetworkGroup = "group"
+
+// Joins tells whether tasks of the driver can join the network of their group, true if the node does not say.
+func (d *DriverInfo) Joins() bool {
+	return d == nil || d.NetworkModes == nil || slices.Contains(d.NetworkModes, DriverNetworkGroup)
 }
 
 // PluginInfo is what a node says of one plugin file or process.

@@ -34,6 +34,7 @@ type fakeNode struct {
 	removed []string
 	pushAt  map[string]time.Time
 	schema  rpc.DriverSchema
+	shape   func(*model.Node)
 }
 
 type taskConfig struct {
@@ -81,9 +82,15 @@ func join(t *testing.T, s *Server, behave func(*model.Allocation) string) *fakeN
 // joinWith is join for a node whose driver has that schema.
 func joinWith(t *testing.T, s *Server, sc rpc.DriverSchema, behave func(*model.Allocation) string) *fakeNode {
 	t.Helper()
+	return joinAs(t, s, sc, behave, func(*model.Node) {})
+}
+
+// joinAs is joinWith for a node that says of itself what shape makes of it.
+func joinAs(t *testing.T, s *Server, sc rpc.DriverSchema, behave func(*model.Allocation) string, shape func(*model.Node)) *fakeNode {
+	t.Helper()
 	n := &fakeNode{
-		schema: sc,
-		t:      t, id: uuid.NewString(), pushed: make(chan struct{}, 1), behave: behave,
+		schema: sc, shape: shape,
+		t: t, id: uuid.NewString(), pushed: make(chan struct{}, 1), behave: behave,
 		allocs: map[string]*model.Allocation{}, status: map[string]string{}, pushAt: map[string]time.Time{},
 	}
 	n.secret = "secret-" + n.id
@@ -107,6 +114,7 @@ func (n *fakeNode) connect(s *Server) {
 	sc := n.schema
 	node := testNode(n.id)
 	node.Drivers["test"].SchemaDigest, node.Drivers["test"].Version = sc.Digest, sc.Version
+	n.shape(node)
 	if _, err := rpc.NodeRegister.Call(ctx, sess.Conn(), &rpc.NodeRegisterRequest{Node: node, Schemas: []rpc.DriverSchema{sc}}); err != nil {
 		n.t.Fatal(err)
 	}

@@ -9,9 +9,6 @@ import (
 	"github.com/droverhq/drover/core/state"
 )
 
-// isolationGroup is how drivers name that their tasks can join a group's network.
-const isolationGroup = "group"
-
 // networkProblems finds tasks that cannot join the network their group asks for, by what nodes say of their drivers. One
 // node on which it works is enough; a driver that no node has is not judged.
 func networkProblems(snap *state.Snapshot, j *model.Job) (problems model.Problems) {
@@ -79,7 +76,7 @@ func networksOf(snap *state.Snapshot, driver string) (d driverNetworks) {
 			continue
 		}
 		d.known = true
-		d.joins = d.joins || slices.Contains(info.NetworkModes, isolationGroup)
+		d.joins = d.joins || info.Joins()
 		d.makes = d.makes || info.MustCreateNetwork
 		d.modes = info.NetworkModes
 	}

@@ -144,6 +144,41 @@ func TestMachine(t *testing.T) {
 	}
 }
 
+// A machine in the network of its group: what comes to the port inside leads into the guest, and nothing of it is on the host.
+func TestMachineInNetwork(t *testing.T) {
+	n := newNode(t, nil)
+	name := fmt.Sprintf("dr-q%d", os.Getpid())
+	run := func(args ...string) {
+		t.Helper()
+		if out, err := exec.Command("ip", args...).CombinedOutput(); err != nil {
+			t.Fatalf("ip %v: %v: %s", args, err, out)
+		}
+	}
+	run("netns", "add", name)
+	t.Cleanup(func() { run("netns", "del", name) })
+	run("-n", name, "link", "set", "lo", "up")
+	run("-n", name, "addr", "add", "10.255.254.2/32", "dev", "lo")
+
+	host := freePort(t)
+	task := machineTask(n, map[string]any{"port_map": []any{map[string]any{"http": 8080}}, "args": build(t).args("http")})
+	task.Network = &driver.NetworkIsolation{Mode: driver.NetworkGroup, Path: "/run/netns/" + name}
+	task.Resources.Ports = []driver.Port{{Label: "http", Value: host, To: 8000, HostIP: "10.255.254.2"}}
+	screen := attach(n, task)
+	n.Start(task)
+	screen.wait(t, "guest is up")
+	for _, addr := range []string{"127.0.0.1", "10.255.254.2"} {
+		const get = "import sys,urllib.request; sys.stdout.write(urllib.request.urlopen(sys.argv[1], timeout=20).read().decode())"
+		out, err := exec.Command("ip", "netns", "exec", name, "python3", "-c", get, "http://"+addr+":8000/").CombinedOutput()
+		if err != nil || string(out) != "from the guest\n" {
+			t.Errorf("%s inside answers %q, %v", addr, out, err)
+		}
+	}
+	if c, err := net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", host)); err == nil {
+		c.Close()
+		t.Errorf("the machine listens on the host's port %d", host)
+	}
+}
+
 // By default the seed is a CD, which needs no drivers but those of any PC.
 func TestSeedOnCD(t *testing.T) {
 	n := newNode(t, nil)

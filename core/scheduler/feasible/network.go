@@ -8,10 +8,12 @@ import (
 	"github.com/droverhq/drover/core/scheduler/fleet"
 )
 
-// networkCheck tells whether a node offers the group's network mode and the host networks of its ports.
+// networkCheck tells whether a node offers the group's network mode and the host networks of its ports, and whether its
+// drivers can join.
 type networkCheck struct {
-	modes []string // none: the node's own network
-	ports []model.Port
+	modes   []string // none: the node's own network
+	drivers []string // of the tasks, if they are to join a network
+	ports   []model.Port
 }
 
 func newNetworkCheck(g *model.TaskGroup) networkCheck {
@@ -21,6 +23,11 @@ func newNetworkCheck(g *model.TaskGroup) networkCheck {
 			c.modes = append(c.modes, n.Mode)
 		}
 		c.ports = append(append(c.ports, n.ReservedPorts...), n.DynamicPorts...)
+	}
+	if len(c.modes) > 0 {
+		for _, t := range g.Tasks {
+			c.drivers = append(c.drivers, t.Driver)
+		}
 	}
 	return c
 }
@@ -44,6 +51,11 @@ func (c networkCheck) refuses(n *model.Node) string {
 			return `network "` + mode + `" is unhealthy`
 		default:
 			return reasonNetwork + ` "` + mode + `"`
+		}
+	}
+	for _, name := range c.drivers {
+		if !n.Drivers[name].Joins() {
+			return `driver "` + name + `" cannot join network "` + c.modes[0] + `"`
 		}
 	}
 	for _, p := range c.ports {

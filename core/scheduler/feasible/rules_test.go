@@ -121,6 +121,13 @@ func TestReasons(t *testing.T) {
 		"network mode offered": {func(_ *model.Job, g *model.TaskGroup, _ *model.Node) {
 			g.Networks = []*model.Network{{Mode: "bridge"}}
 		}, "", false},
+		"driver that cannot join": {func(_ *model.Job, g *model.TaskGroup, n *model.Node) {
+			g.Networks = []*model.Network{{Mode: "bridge"}}
+			n.Drivers["run"].NetworkModes = []string{"host"}
+		}, `driver "run" cannot join network "bridge"`, false},
+		"driver that need not join": {func(_ *model.Job, _ *model.TaskGroup, n *model.Node) {
+			n.Drivers["run"].NetworkModes = []string{"host"}
+		}, "", false},
 		"host network": {func(_ *model.Job, g *model.TaskGroup, _ *model.Node) {
 			g.Networks = []*model.Network{{DynamicPorts: []model.Port{{Label: "http", HostNetwork: "public"}}}}
 		}, `missing host network "public" for port "http"`, false},

@@ -10,8 +10,8 @@ import (
 )
 
 // ComputedClass names the set of nodes that no cached check can tell apart: same datacenter, class, pool, attributes and
-// meta (those named unique.* aside), devices, networks offered and drivers' config schemas (the last two
-// because the checks of networks and configs are cached as well). Driver health is not part of it.
+// meta (those named unique.* aside), devices, networks offered, which drivers cannot join them, and drivers' config schemas
+// (the last three because the checks of networks and configs are cached as well). Driver health is not part of it.
 func ComputedClass(n *model.Node) string {
 	h := fnv.New64a()
 	write := func(parts ...string) {
@@ -37,7 +37,11 @@ func ComputedClass(n *model.Node) string {
 	pairs(n.Attributes)
 	pairs(n.Meta)
 	schemas := make(map[string]string, len(n.Drivers))
+	apart := map[string]string{}
 	for name, d := range n.Drivers {
+		if !d.Joins() {
+			apart[name] = ""
+		}
 		if d != nil && d.SchemaDigest != "" {
 			schemas[name] = d.SchemaDigest
 		}
@@ -45,6 +49,10 @@ func ComputedClass(n *model.Node) string {
 	if len(schemas) > 0 {
 		write("schemas")
 		pairs(schemas)
+	}
+	if len(apart) > 0 {
+		write("apart")
+		pairs(apart)
 	}
 	if r := n.NodeResources; r != nil {
 		for _, d := range r.Devices {

@@ -124,6 +124,12 @@ func TestClassLeavesUniqueNamesOut(t *testing.T) {
 		"health": {func(n *model.Node) {
 			n.Drivers = map[string]*model.DriverInfo{"run": {Detected: true}}
 		}, true},
+		"driver that joins": {func(n *model.Node) {
+			n.Drivers = map[string]*model.DriverInfo{"run": {NetworkModes: []string{"host", "group"}}}
+		}, true},
+		"driver that cannot join": {func(n *model.Node) {
+			n.Drivers = map[string]*model.DriverInfo{"run": {NetworkModes: []string{"host"}}}
+		}, false},
 		"attr":       {func(n *model.Node) { n.Attributes["os.name"] = "x" }, false},
 		"meta":       {func(n *model.Node) { n.Meta = map[string]string{"rack": "x"} }, false},
 		"pool":       {func(n *model.Node) { n.NodePool = "x" }, false},
