@@ -53,6 +53,8 @@ type Options struct {
 	Server    string   // body of the server block; with Client: default both, and one alone makes an agent of that part only
 	Client    string   // body of the client block
 	TLS       *TLS     // of the HTTP API: what this user shows; Config has the agent's tls block
+	Host      string   // the address it listens on; default 127.0.0.1
+	NetNS     string   // the file of the network namespace it runs in; default the test's own
 }
 
 // parts is the configuration of the agent's parts.
@@ -128,8 +130,12 @@ func New(t testing.TB, o Options) *Agent {
 	if o.TLS != nil {
 		scheme = "https"
 	}
-	a.Addr = fmt.Sprintf(scheme+"://127.0.0.1:%d", a.o.Ports.HTTP)
-	text := fmt.Sprintf("ports {\n http = %d\n rpc = %d\n serf = %d\n}\nlog_level = \"DEBUG\"\n", a.o.Ports.HTTP, a.o.Ports.RPC, a.o.Ports.Serf)
+	host, bind := "127.0.0.1", ""
+	if o.Host != "" {
+		host, bind = o.Host, fmt.Sprintf("bind_addr = %q\n", o.Host)
+	}
+	a.Addr = fmt.Sprintf("%s://%s:%d", scheme, host, a.o.Ports.HTTP)
+	text := bind + fmt.Sprintf("ports {\n http = %d\n rpc = %d\n serf = %d\n}\nlog_level = \"DEBUG\"\n", a.o.Ports.HTTP, a.o.Ports.RPC, a.o.Ports.Serf)
 	if !o.Dev {
 		text += fmt.Sprintf("data_dir = %q\n", a.DataDir) + o.parts()
 	}
@@ -153,6 +159,9 @@ func (a *Agent) Run() {
 		args = append(args, "-dev")
 	}
 	a.cmd = exec.Command(filepath.Join(a.bin, "drover"), args...)
+	if a.o.NetNS != "" { // nsenter becomes the agent
+		a.cmd = exec.Command("nsenter", append([]string{"--net=" + a.o.NetNS, a.cmd.Path}, args...)...)
+	}
 	a.cmd.Stdout, a.cmd.Stderr = a.log, a.log
 	a.cmd.Env = append(os.Environ(), a.o.Env...)
 	a.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}

@@ -30,8 +30,7 @@ type site struct {
 	Plugins string  // first directory of cni_path
 }
 
-// newSite prepares an agent with the exec drivers and the network plugin.
-func newSite(t *testing.T, config string) *site {
+func needsNetworks(t *testing.T) {
 	t.Helper()
 	if os.Geteuid() != 0 {
 		t.Skip("network namespaces need root")
@@ -39,13 +38,25 @@ func newSite(t *testing.T, config string) *site {
 	if _, err := exec.LookPath("nft"); err != nil {
 		t.Fatal("package nftables is not installed (.ci/deps installs it)")
 	}
-	bin := harness.Bin(t)
-	plugins := t.TempDir()
+}
+
+// pluginDir is a plugin_dir with the exec drivers and the network plugin.
+func pluginDir(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
 	for _, file := range []string{"drover-driver-raw-exec", "drover-driver-exec", "drover-network-cni"} {
-		if out, err := exec.Command("cp", filepath.Join(bin, "plugins", file), plugins).CombinedOutput(); err != nil {
+		if out, err := exec.Command("cp", filepath.Join(harness.Bin(t), "plugins", file), dir).CombinedOutput(); err != nil {
 			t.Fatalf("%v: %s", err, out)
 		}
 	}
+	return dir
+}
+
+// newSite prepares an agent with the exec drivers and the network plugin.
+func newSite(t *testing.T, config string) *site {
+	t.Helper()
+	needsNetworks(t)
+	bin, plugins := harness.Bin(t), pluginDir(t)
 	var random [3]byte
 	_, _ = rand.Read(random[:])
 	s := &site{t: t, bridge: "dr" + hex.EncodeToString(random[:]), subnet: [2]byte{200 + random[0]%50, random[1]}, cni: t.TempDir(), Plugins: t.TempDir()}
