@@ -117,6 +117,10 @@ const retryForward = 5 * time.Second
 
 // forward passes a request on to the server that next names, asked again when that one cannot be reached.
 func (a *API) forward(w http.ResponseWriter, r *http.Request, by way, next func(context.Context) (string, error)) {
+	if r.URL.Path == "/v1/operator/snapshot" && r.Method != http.MethodGet { // too large to be kept, and sent once only
+		a.stream(w, r, by, next)
+		return
+	}
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxReplay))
 	var tooLarge *http.MaxBytesError
 	switch {
@@ -133,7 +137,7 @@ func (a *API) forward(w http.ResponseWriter, r *http.Request, by way, next func(
 			(&request{Request: r, w: w}).fail(err)
 			return
 		}
-		again := a.send(w, r, by, addr, body, time.Now().Before(until))
+		again := a.send(w, r, by, addr, bytes.NewReader(body), int64(len(body)), time.Now().Before(until))
 		if !again {
 			return
 		}
@@ -145,10 +149,20 @@ func (a *API) forward(w http.ResponseWriter, r *http.Request, by way, next func(
 	}
 }
 
+// stream passes a request on once, its body as it comes.
+func (a *API) stream(w http.ResponseWriter, r *http.Request, by way, next func(context.Context) (string, error)) {
+	addr, err := next(r.Context())
+	if err != nil {
+		(&request{Request: r, w: w}).fail(err)
+		return
+	}
+	a.send(w, r, by, addr, r.Body, r.ContentLength, false)
+}
+
 // send passes a request on to one server. again says that it was not reached, and nothing was answered yet.
-func (a *API) send(w http.ResponseWriter, r *http.Request, by way, addr string, body []byte, mayRetry bool) (again bool) {
+func (a *API) send(w http.ResponseWriter, r *http.Request, by way, addr string, body io.Reader, size int64, mayRetry bool) (again bool) {
 	in := r.Clone(r.Context())
-	in.Body, in.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))
+	in.Body, in.ContentLength = io.NopCloser(body), size
 	proxy := httputil.ReverseProxy{
 		Rewrite: func(p *httputil.ProxyRequest) {
 			p.Out.URL.Scheme, p.Out.URL.Host, p.Out.Host = "http", addr, p.In.Host

@@ -82,7 +82,11 @@ func (a *API) snapshotSave(rq *request) (any, error) {
 }
 
 func (a *API) snapshotRestore(rq *request) (any, error) {
-	return nil, a.srv.SnapshotRestore(rq.Context(), rq.Body)
+	force, err := rq.flag("force", false)
+	if err != nil {
+		return nil, err
+	}
+	return nil, a.srv.SnapshotRestore(rq.Context(), rq.Body, force)
 }
 
 // license answers 204: there is none.

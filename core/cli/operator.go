@@ -22,7 +22,7 @@ func operatorCommands(a *app) []*cobra.Command {
 		parent("autopilot", "How the group of servers is tended", autopilotGet(a), autopilotSet(a), autopilotHealth(a)),
 		parent("gossip", "The servers' gossip", gossipKeyring(a)),
 		parent("scheduler", "Scheduling behaviour", schedulerGet(a), schedulerSet(a)),
-		parent("snapshot", "Save and restore the servers' state", snapshotSave(a), snapshotRestore(a)))}
+		parent("snapshot", "Save and restore the servers' state", snapshotSave(a), snapshotRestore(a), snapshotInspect(a), snapshotState(a)))}
 }
 
 func systemCommands(a *app) []*cobra.Command {
@@ -244,66 +244,6 @@ func schedulerSet(a *app) *cobra.Command {
 		return nil
 	}
 	return c
-}
-
-func snapshotSave(a *app) *cobra.Command {
-	c := &cobra.Command{Use: "save <file>", Short: "Save the servers' state", Args: cobra.ExactArgs(1)}
-	c.Flags().Bool("stale", false, "answer even without a leader")
-	c.RunE = func(cmd *cobra.Command, args []string) error {
-		cl, err := a.api()
-		if err != nil {
-			return err
-		}
-		resp, err := cl.do(cmd.Context(), http.MethodGet, "/v1/operator/snapshot", nil, nil)
-		if err != nil {
-			return err
-		}
-		defer resp.Body.Close()
-		tmp := args[0] + ".unfinished"
-		f, err := os.OpenFile(tmp, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
-		if err != nil {
-			return err
-		}
-		n, err := io.Copy(f, resp.Body)
-		if err == nil {
-			err = f.Sync()
-		}
-		if cerr := f.Close(); err == nil {
-			err = cerr
-		}
-		if err == nil {
-			err = os.Rename(tmp, args[0])
-		}
-		if err != nil {
-			os.Remove(tmp)
-			return fmt.Errorf("save the snapshot: %w", err)
-		}
-		fmt.Fprintf(a.Stdout, "State file written to %s (%s)\n", args[0], byteSize(uint64(n)))
-		return nil
-	}
-	return c
-}
-
-func snapshotRestore(a *app) *cobra.Command {
-	return &cobra.Command{Use: "restore <file>", Short: "Replace the servers' state by a saved one", Args: cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			cl, err := a.api()
-			if err != nil {
-				return err
-			}
-			f, err := os.Open(args[0])
-			if err != nil {
-				return err
-			}
-			defer f.Close()
-			resp, err := cl.do(cmd.Context(), http.MethodPut, "/v1/operator/snapshot", nil, f)
-			if err != nil {
-				return err
-			}
-			resp.Body.Close()
-			fmt.Fprintln(a.Stdout, "Snapshot restored")
-			return nil
-		}}
 }
 
 func namespaceCommands(a *app) []*cobra.Command {

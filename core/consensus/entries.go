@@ -31,6 +31,7 @@ const (
 	typeAutopilotConfig
 	typeIntroTokens
 	typeIntroduceNode
+	typeNameCluster
 )
 
 // RegisterJob stores a version of a job and the evaluation that acts on it. Its result is a *Registered.

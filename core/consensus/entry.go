@@ -104,6 +104,8 @@ func empty(t Type, version byte) Entry {
 			return new(IntroTokens)
 		case typeIntroduceNode:
 			return new(IntroduceNode)
+		case typeNameCluster:
+			return new(NameCluster)
 		}
 	}
 	return nil

@@ -102,6 +102,7 @@ func samples() []Entry {
 			ID: "1234", Digest: []byte{1, 2}, NodeName: "n", NodePool: "gpu", Uses: 3, CreateTime: time.Unix(1700000005, 0).UTC(), ExpireTime: time.Unix(1700000006, 0).UTC(),
 		}}, Delete: []string{"old"}},
 		&IntroduceNode{Registration: RegisterNode{Node: node, Schemas: []DriverSchema{{Driver: "test", Version: "1", Digest: "d", Spec: []byte{1, 2}}}, Evals: evals}, TokenID: "1234"},
+		&NameCluster{Cluster: &model.Cluster{ID: "c", Region: "global", CreateTime: time.Unix(1700000007, 0).UTC()}},
 	}
 }
 

@@ -27,6 +27,7 @@ func (*SkipLaunch) entryType() Type         { return typeSkipLaunch }
 func (*AutopilotConfig) entryType() Type    { return typeAutopilotConfig }
 func (*IntroTokens) entryType() Type        { return typeIntroTokens }
 func (*IntroduceNode) entryType() Type      { return typeIntroduceNode }
+func (*NameCluster) entryType() Type        { return typeNameCluster }
 
 func (*RegisterJob) kind() string        { return "JobRegistered" }
 func (*DeregisterJob) kind() string      { return "JobDeregistered" }
@@ -55,3 +56,4 @@ func (*SkipLaunch) kind() string         { return "" }
 func (*AutopilotConfig) kind() string    { return "" }
 func (*IntroTokens) kind() string        { return "" }
 func (*IntroduceNode) kind() string      { return "NodeRegistration" }
+func (*NameCluster) kind() string        { return "" }

@@ -118,6 +118,12 @@ func Open(cfg Config) (_ *Raft, err error) {
 	conf.SnapshotThreshold, conf.TrailingLogs = cfg.Timing.Snapshot, cfg.Timing.Trailing
 	conf.NoLegacyTelemetry = true
 
+	if cfg.Dir != "" {
+		if err := r.recoverGroup(cfg.Dir, conf, logs, stable, snaps, trans); err != nil {
+			trans.Close()
+			return nil, err
+		}
+	}
 	if cfg.Bootstrap {
 		exists, err := raft.HasExistingState(logs, stable, snaps)
 		if err != nil {

@@ -49,6 +49,10 @@ func (s *Server) lead() bool {
 		s.logger.Error("cannot take up leadership", "error", err, "retry_in", retryLead)
 		return false
 	}
+	if err := s.nameCluster(); err != nil {
+		s.logger.Error("cannot take up leadership", "error", err)
+		return
+	}
 	ctx, cancel := context.WithCancel(s.ctx)
 	s.plans.enable(true)
 	s.restoreLeader()

@@ -3,9 +3,7 @@ package server
 import (
 	"context"
 	"fmt"
-	"io"
 	"net"
-	"os"
 	"regexp"
 	"strconv"
 
@@ -13,7 +11,6 @@ import (
 	"github.com/droverhq/drover/core/membership"
 	"github.com/droverhq/drover/core/model"
 	"github.com/droverhq/drover/core/rpc"
-	"github.com/droverhq/drover/core/state"
 )
 
 // SchedulerConfigRequest changes the operator's choice; with CAS only when the present one has that ModifyIndex.
@@ -163,40 +160,6 @@ func (s *Server) Stats() map[string]map[string]string {
 			"waiting": fmt.Sprint(m.Broker.Waiting), "blocked": fmt.Sprint(m.Blocked), "plan_queue": fmt.Sprint(m.PlanQueue),
 		},
 	}
-}
-
-// SnapshotSave writes everything, as of one index, in a form that SnapshotRestore reads.
-func (s *Server) SnapshotSave(w io.Writer) (index uint64, err error) { return s.raft.Save(w) }
-
-// SnapshotRestore replaces everything by a snapshot. A damaged one is refused before anything is changed.
-func (s *Server) SnapshotRestore(ctx context.Context, r io.Reader) error {
-	// Raft wants to know the size, and a snapshot must be known to be sound before the group gives its state up for it:
-	// it goes through a file.
-	f, err := os.CreateTemp(s.tempDir(), "restore-*.snap")
-	if err != nil {
-		return fmt.Errorf("restore snapshot: %w", err)
-	}
-	defer os.Remove(f.Name())
-	defer f.Close()
-	size, err := io.Copy(f, r)
-	if err != nil {
-		return fmt.Errorf("restore snapshot: receive it: %w", err)
-	}
-	if _, err := f.Seek(0, io.SeekStart); err != nil {
-		return fmt.Errorf("restore snapshot: %w", err)
-	}
-	index, err := state.CheckSnapshot(f)
-	if err != nil {
-		return &rpc.Error{Class: rpc.ErrInvalid, Text: err.Error()}
-	}
-	if _, err := f.Seek(0, io.SeekStart); err != nil {
-		return fmt.Errorf("restore snapshot: %w", err)
-	}
-	if err := s.raft.Restore(ctx, f, size, index); err != nil {
-		return err
-	}
-	s.nudges.relead.poke()
-	return nil
 }
 
 func (s *Server) tempDir() string { return s.cfg.DataDir }

@@ -598,12 +598,18 @@ func TestSnapshotRestore(t *testing.T) {
 		"foreign": []byte("this is something else entirely"),
 		"empty":   nil,
 	} {
-		if err := other.SnapshotRestore(deadline(t), bytes.NewReader(bad)); !errors.Is(err, rpc.ErrInvalid) {
+		if err := other.SnapshotRestore(deadline(t), bytes.NewReader(bad), true); !errors.Is(err, rpc.ErrInvalid) {
 			t.Errorf("%s snapshot: %v", name, err)
 		}
 	}
 	register(t, other, testJob("kept", 1))
-	if err := other.SnapshotRestore(deadline(t), bytes.NewReader(buf.Bytes())); err != nil {
+	if err := other.SnapshotRestore(deadline(t), bytes.NewReader(buf.Bytes()), false); !errors.Is(err, rpc.ErrInvalid) || !strings.Contains(err.Error(), "another cluster") {
+		t.Fatalf("another cluster's snapshot: %v", err)
+	}
+	if other.state.Snapshot().Job("default", "kept") == nil {
+		t.Fatal("a refused snapshot changed something")
+	}
+	if err := other.SnapshotRestore(deadline(t), bytes.NewReader(buf.Bytes()), true); err != nil {
 		t.Fatal(err)
 	}
 	snap := other.state.Snapshot()

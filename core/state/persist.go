@@ -62,6 +62,7 @@ func rowKinds() []rowKind {
 		{17, tableIndexes, func() any { return new(tableIndex) }},
 		{18, TableAutopilotConfig, func() any { return new(model.AutopilotConfig) }},
 		{19, TableIntroTokens, func() any { return new(model.IntroToken) }},
+		{20, tableCluster, func() any { return new(model.Cluster) }},
 	}
 }
 
@@ -128,7 +129,7 @@ func (s *Store) Restore(r io.Reader) error {
 		return fmt.Errorf("make the state's tables: %w", err)
 	}
 	txn, edit := db.Txn(true), newAllocTable().Txn()
-	index, err := readRows(r, txn, edit)
+	index, err := readRows(r, txn, edit, func(Table, int) {})
 	if err != nil {
 		txn.Abort()
 		return fmt.Errorf("restore state: %w", err)
@@ -161,7 +162,8 @@ func (s *Store) Restore(r io.Reader) error {
 	return nil
 }
 
-func readRows(r io.Reader, txn *memdb.Txn, allocs *paged.Txn[*model.Allocation]) (index uint64, err error) {
+// readRows stores every record in txn, or allocs, and tells read of each.
+func readRows(r io.Reader, txn *memdb.Txn, allocs *paged.Txn[*model.Allocation], read func(t Table, bytes int)) (index uint64, err error) {
 	sum := crc64.New(crc64.MakeTable(crc64.ECMA))
 	src := bufio.NewReaderSize(r, 64<<10)
 	in := io.TeeReader(src, sum)
@@ -223,6 +225,7 @@ func readRows(r io.Reader, txn *memdb.Txn, allocs *paged.Txn[*model.Allocation])
 		} else if err := txn.Insert(string(k.table), row); err != nil {
 			return 0, fmt.Errorf("store record %d of %s: %w", count, k.table, err)
 		}
+		read(k.table, len(data))
 		count++
 	}
 	var tail [8]byte

@@ -33,6 +33,7 @@ const (
 	TablePeriodic        Table = "periodic"
 
 	tableIndexes     Table = "indexes"      // the index of each table
+	tableCluster     Table = "cluster"      // one row
 	tableCounts      Table = "counts"       // what a job's status is derived from
 	tableSchemaNodes Table = "schema_nodes" // which nodes have which schema
 )
@@ -179,6 +180,7 @@ func schema() *memdb.DBSchema {
 			secondary(byNode, func(s *schemaNode) []string { return []string{s.NodeID} })),
 		table(TableScaling, unique(func(s *JobScaling) []string { return []string{s.Namespace, s.JobID} })),
 		table(TableIntroTokens, unique(func(t *model.IntroToken) []string { return []string{t.ID} })),
+		table(tableCluster, unique(func(*model.Cluster) []string { return []string{"cluster"} })),
 		table(TablePeriodic, unique(func(p *PeriodicLaunch) []string { return []string{p.Namespace, p.JobID} })),
 	} {
 		s.Tables[t.Name] = t

@@ -348,7 +348,7 @@ func TestRestoreRefuses(t *testing.T) {
 	if other.Snapshot().Namespace("kept") == nil || other.Snapshot().Job("default", "web") != nil {
 		t.Fatal("a refused snapshot changed the state")
 	}
-	if index, err := CheckSnapshot(bytes.NewReader(good)); err != nil || index != s.index {
-		t.Fatalf("the good one: index %d, %v", index, err)
+	if c, err := CheckSnapshot(bytes.NewReader(good)); err != nil || c.Index != s.index {
+		t.Fatalf("the good one: %+v, %v", c, err)
 	}
 }

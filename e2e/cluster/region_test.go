@@ -35,7 +35,7 @@ func TestRegions(t *testing.T) {
 	}
 
 	// The job says where it belongs, or the caller does.
-	asked.RunJob(strings.Replace(job, `job "web" {`, "job \"web\" {\n region = \"west\"", 1))
+	asked.RunJob(strings.Replace(job, `job "web" {`, "job \"web\" {\n region = \"west\"", 1), "-detach")
 	allocs := node.WaitAllocs("web", 2, "running", time.Minute)
 	if out := asked.MustCLI("alloc", "logs", "-region", "west", allocs[0].ID, "t"); !strings.HasPrefix(out, "from ") {
 		t.Errorf("logs: %q", out)
@@ -58,7 +58,7 @@ func TestRegions(t *testing.T) {
 	if err := node.Get("/v1/status/leader?region=east", nil); err != nil { // by way of a server of its own region
 		t.Error(err)
 	}
-	asked.RunJob(job, "-region", "west")
+	asked.RunJob(job, "-detach", "-region", "west")
 
 	for _, a := range []*harness.Agent{asked, node} {
 		if err := a.Get("/v1/jobs?region=mars", nil); err == nil || !strings.Contains(err.Error(), `500: No path to region "mars"`) || !strings.Contains(err.Error(), "east") {
