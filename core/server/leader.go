@@ -50,8 +50,8 @@ func (s *Server) lead() bool {
 		return false
 	}
 	if err := s.nameCluster(); err != nil {
-		s.logger.Error("cannot take up leadership", "error", err)
-		return
+		s.logger.Error("cannot take up leadership", "error", err, "retry_in", retryLead)
+		return false
 	}
 	ctx, cancel := context.WithCancel(s.ctx)
 	s.plans.enable(true)
