@@ -43,6 +43,7 @@ build: ## bin/drover, bin/drover-taskfiles, bin/plugins/*, bin/devices/*, bin/dr
 	cd cni/plugins && GOWORK=off CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w -X $(CNI)/pkg/utils/buildversion.BuildVersion=v1.9.1' -o ../../$(BIN)/cni/ tool
 	$(GOBUILD) -o $(BIN)/drivers/drover-driver-systemd-unit ./plugins/driver-systemd-unit
 	$(GOBUILD) -o $(BIN)/examples/drover-driver-mock ./plugins/driver-mock
+	$(GOBUILD) -o $(BIN)/examples/drover-network-mock ./plugins/network-mock
 	$(GOBUILD) -o $(BIN)/examples/drover-driver-rogue ./plugins/driver-rogue
 	CGO_ENABLED=0 $(GOBUILD) -o $(BIN)/examples/hello-web ./docs/examples/hello-web/main.go
 

@@ -4,10 +4,13 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/droverhq/drover/e2e/harness"
 )
 
 // single is one task in a network of some mode.
@@ -205,4 +208,49 @@ func TestRefusedAtSubmit(t *testing.T) {
 	}
 	s.MustCLI("job", "stop", "-detach", "-purge", "alone")
 	s.clean(id)
+}
+
+// TestTwoPluginsOfferOneMode: of two plugins that offer the same mode the first is used and the other says so; what else it
+// offers works, and its failures are the allocations' reasons.
+func TestTwoPluginsOfferOneMode(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, `
+plugin "drover-network-mock" {
+  config { modes = ["bridge", "mock"] }
+}`)
+	if out, err := exec.Command("cp", filepath.Join(harness.Bin(t), "examples", "drover-network-mock"), s.plugins).CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	s.boot()
+	s.untilMode("mock", "")
+	var n struct{ NetworkModes []mode }
+	var nodes []struct{ ID string }
+	if err := s.Get("/v1/nodes", &nodes); err != nil || len(nodes) != 1 {
+		t.Fatalf("nodes %v, %v", nodes, err)
+	}
+	if err := s.Get("/v1/node/"+nodes[0].ID, &n); err != nil {
+		t.Fatal(err)
+	}
+	owners := map[string]string{}
+	for _, m := range n.NetworkModes {
+		owners[m.Mode] += m.Plugin
+	}
+	if owners["bridge"] != "cni" || owners["mock"] != "mock-network" {
+		t.Errorf("the modes come from %v", owners)
+	}
+	s.Eventually(20*time.Second, "the overruled plugin says so", func() error {
+		out := s.MustCLI("plugin", "list")
+		if !strings.Contains(out, "network mode bridge is also offered by drover-network-cni, which is used") {
+			return fmt.Errorf("list:\n%s", out)
+		}
+		return nil
+	})
+	fail := "cni {\n args = { setup_error = \"the switch is off\" }\n }"
+	s.fails("fails", "mock", fail, "the switch is off")
+	s.RunJob(fmt.Sprintf(single, "both", "bridge", "}\n network {\n mode = \"mock\"", "exec"), "-detach")
+	al := s.WaitAllocs("both", 1, "failed", time.Minute)[0]
+	if text := fmt.Sprint(al.TaskStates["t"].Events); !strings.Contains(text, "come from different plugins (cni, mock-network)") {
+		t.Errorf("networks of two plugins in one group: %s", text)
+	}
+	s.clean(al.ID)
 }

@@ -28,6 +28,7 @@ type site struct {
 	subnet  [2]byte // 10.a.b.0/24
 	cni     string  // cni_config_dir
 	Plugins string  // first directory of cni_path
+	plugins string  // plugin_dir
 }
 
 func needsNetworks(t *testing.T) {
@@ -59,7 +60,7 @@ func newSite(t *testing.T, config string) *site {
 	bin, plugins := harness.Bin(t), pluginDir(t)
 	var random [3]byte
 	_, _ = rand.Read(random[:])
-	s := &site{t: t, bridge: "dr" + hex.EncodeToString(random[:]), subnet: [2]byte{200 + random[0]%50, random[1]}, cni: t.TempDir(), Plugins: t.TempDir()}
+	s := &site{t: t, plugins: plugins, bridge: "dr" + hex.EncodeToString(random[:]), subnet: [2]byte{200 + random[0]%50, random[1]}, cni: t.TempDir(), Plugins: t.TempDir()}
 	s.Agent = harness.New(t, harness.Options{PluginDir: plugins, Config: fmt.Sprintf(`
 client {
   bridge_network_name        = %q
