@@ -9,13 +9,11 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/droverhq/drover/plugins/sysfs"
 	"github.com/droverhq/drover/sdk/attribute"
 	"github.com/droverhq/drover/sdk/device"
-	"github.com/droverhq/drover/sdk/plugin"
 )
 
 const (
@@ -24,21 +22,11 @@ const (
 	bridgeClass = "0x06"
 )
 
-// config is the plugin block's config.
-type config struct {
-	// Include names functions that are offered besides those bound to vfio-pci, as vendor:device in hexadecimal digits
-	// with * for any. The host's driver stays bound: the task gets the device files it made.
-	Include []string `config:"include"`
-	// Exclude wins over everything.
-	Exclude []string `config:"exclude"`
-}
-
-// pci offers PCI functions.
+// pci offers PCI functions: those bound to vfio-pci and those that the operator includes. Of an included one the host's
+// driver stays bound; the task gets the device files it made.
 type pci struct {
 	machine sysfs.Machine
-
-	mu     sync.Mutex
-	config config
+	sysfs.Selection
 }
 
 var (
@@ -46,25 +34,6 @@ var (
 	_ device.WithConfig              = (*pci)(nil)
 	_ device.WithFingerprintInterval = (*pci)(nil)
 )
-
-func (p *pci) Config() plugin.ConfigHandler { return plugin.Configure(p.configure) }
-
-func (p *pci) configure(_ context.Context, c *plugin.Configuration[config]) error {
-	for _, list := range [][]string{c.Config.Include, c.Config.Exclude} {
-		for _, id := range list {
-			if err := sysfs.CheckID(id); err != nil {
-				return err
-			}
-		}
-	}
-	if c.Node == nil {
-		return nil // only checked
-	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.config = c.Config
-	return nil
-}
 
 func (p *pci) FingerprintInterval() time.Duration { return interval }
 
@@ -92,13 +61,11 @@ func (p *pci) scan() []function {
 
 // offered tells whether tasks may have a function.
 func (p *pci) offered(f function) bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
 	id := f.vendor + ":" + f.device
-	if f.vendor == "" || f.device == "" || sysfs.MatchID(p.config.Exclude, id) {
+	if f.vendor == "" || f.device == "" || p.Excluded(id) {
 		return false
 	}
-	return f.driver == vfio || sysfs.MatchID(p.config.Include, id)
+	return f.driver == vfio || p.Included(id)
 }
 
 // Fingerprint lists functions as <vendor id>/pci/<device id>.

@@ -8,13 +8,11 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/droverhq/drover/plugins/sysfs"
 	"github.com/droverhq/drover/sdk/attribute"
 	"github.com/droverhq/drover/sdk/device"
-	"github.com/droverhq/drover/sdk/plugin"
 )
 
 const (
@@ -22,20 +20,10 @@ const (
 	hubClass = "09"
 )
 
-// config is the plugin block's config.
-type config struct {
-	// Include names what is offered, as vendor:product in hexadecimal digits with * for any; empty: all but hubs.
-	Include []string `config:"include"`
-	// Exclude wins over Include.
-	Exclude []string `config:"exclude"`
-}
-
-// usb offers USB devices.
+// usb offers USB devices: those that the operator includes, all but hubs if there are none.
 type usb struct {
 	machine sysfs.Machine
-
-	mu     sync.Mutex
-	config config
+	sysfs.Selection
 }
 
 var (
@@ -43,25 +31,6 @@ var (
 	_ device.WithConfig              = (*usb)(nil)
 	_ device.WithFingerprintInterval = (*usb)(nil)
 )
-
-func (u *usb) Config() plugin.ConfigHandler { return plugin.Configure(u.configure) }
-
-func (u *usb) configure(_ context.Context, c *plugin.Configuration[config]) error {
-	for _, list := range [][]string{c.Config.Include, c.Config.Exclude} {
-		for _, p := range list {
-			if err := sysfs.CheckID(p); err != nil {
-				return err
-			}
-		}
-	}
-	if c.Node == nil {
-		return nil // only checked
-	}
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	u.config = c.Config
-	return nil
-}
 
 func (u *usb) FingerprintInterval() time.Duration { return interval }
 
@@ -87,9 +56,6 @@ func (u *usb) Fingerprint(context.Context) ([]device.Group, error) {
 // scan finds the devices that are offered, in the order of the bus. A device is named by its serial number, so that it is
 // the same one in another socket; if it has none, or shares it with another, by its socket.
 func (u *usb) scan() []found {
-	u.mu.Lock()
-	c := u.config
-	u.mu.Unlock()
 	var all []found
 	serials := map[string]int{}
 	for _, dir := range u.machine.Devices("usb") {
@@ -97,8 +63,8 @@ func (u *usb) scan() []found {
 		id := vendor + ":" + product
 		switch {
 		case vendor == "" || product == "": // an interface of a device
-		case sysfs.Text(dir, "bDeviceClass") == hubClass && !sysfs.MatchID(c.Include, id):
-		case len(c.Include) > 0 && !sysfs.MatchID(c.Include, id), sysfs.MatchID(c.Exclude, id):
+		case sysfs.Text(dir, "bDeviceClass") == hubClass && !u.Included(id):
+		case u.NamesAny() && !u.Included(id), u.Excluded(id):
 		default:
 			serials[id+sysfs.Text(dir, "serial")]++
 			all = append(all, found{dir: dir, vendor: vendor, product: product})
