@@ -207,7 +207,7 @@ func (r *Runner) publish(status map[string]lifecycle.Status) {
 	case r.failure != "" && terminal:
 		cs, descr = model.AllocClientFailed, r.failure
 	}
-	urgent := cs != r.status || r.reportNow
+	urgent := cs != r.status || r.reportNow || r.doubted.Swap(false)
 	r.status, r.descr, r.reportNow = cs, descr, false
 	r.mu.Unlock()
 	changed := urgent

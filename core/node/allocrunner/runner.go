@@ -86,6 +86,7 @@ type Runner struct {
 	published  map[string]*model.TaskState
 	reportNow  bool
 	refresh    atomic.Bool // the allocation was changed in place
+	doubted    atomic.Bool // the servers do not know how it stands
 	services   services
 }
 
@@ -235,7 +236,24 @@ func (r *Runner) Update(a *model.Allocation) {
 	}
 	r.mu.Unlock()
 	r.refresh.Store(true)
+	if a.ClientStatus == model.AllocClientUnknown {
+		r.reconnected()
+	}
 	r.poke()
+}
+
+// reconnected tells the servers, which had lost sight of this node, how the allocation stands.
+func (r *Runner) reconnected() {
+	if r.IsOver() {
+		r.node.Report(r, true)
+		return
+	}
+	for _, t := range r.Tasks() {
+		if t.State().State == model.TaskRunning {
+			t.Emit(event.New(model.EventReconnected, r.node.Now(), "The servers can reach the node again"))
+		}
+	}
+	r.doubted.Store(true)
 }
 
 // Kill ends the allocation for a reason of the node's own.
