@@ -2,8 +2,6 @@ package cluster
 
 import (
 	"fmt"
-	"os"
-	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -20,13 +18,7 @@ func TestDisconnect(t *testing.T) {
 		Server: "bootstrap_expect = 1\nmin_heartbeat_ttl = \"1s\"\nheartbeat_grace = \"2s\""})
 	agents := map[string]*harness.Agent{}
 	for _, name := range []string{"a", "b"} {
-		parent := fmt.Sprintf("disconnect-%s-%d", name, os.Getpid()) // agents on one machine would share it, and clean it up
-		t.Cleanup(func() {
-			for _, below := range []string{"share", "reserve", ""} {
-				os.Remove(filepath.Join("/sys/fs/cgroup/cpuset", parent, below))
-				os.Remove(filepath.Join("/sys/fs/cgroup", parent, below+".slice"))
-			}
-		})
+		parent := cgroupOfOne(t, name)
 		agents[name] = harness.Start(t, harness.Options{Config: fmt.Sprintf("name = %q\n", name),
 			Client: fmt.Sprintf("servers = [\"127.0.0.1:%d\"]\ncgroup_parent = %q", ports.RPC, parent)})
 	}

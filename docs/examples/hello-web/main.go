@@ -27,7 +27,9 @@ func main() {
 		log.Printf("%s %s", r.Method, r.URL.Path)
 		fmt.Fprintf(w, "%s (pid %d)\n", os.Getenv("GREETING"), os.Getpid())
 	})}
+	answered := make(chan struct{})
 	go func() {
+		defer close(answered)
 		<-ctx.Done()
 		srv.Shutdown(context.Background())
 	}()
@@ -35,5 +37,6 @@ func main() {
 	if err := srv.Serve(ln); err != http.ErrServerClosed {
 		log.Fatal(err)
 	}
+	<-answered // requests under way
 	log.Print("stopped")
 }
