@@ -59,7 +59,8 @@ func (r *generic) stopSurplus(g *model.TaskGroup, s *sets, state *model.Deployme
 	if canarying {
 		candidates = without(s.keep, isCanary)
 	}
-	surplus := len(candidates) + len(s.migrate) + len(s.lostLater) - g.Count
+	failed := slices.DeleteFunc(slices.Clone(s.failedNow), func(a *model.Allocation) bool { return canarying && r.isCurrentCanary(a) })
+	surplus := len(candidates) + len(s.migrate) + len(s.lostLater) + len(failed) - g.Count
 	if surplus <= 0 {
 		return
 	}
@@ -88,6 +89,11 @@ func (r *generic) stopSurplus(g *model.TaskGroup, s *sets, state *model.Deployme
 	for _, a := range slices.Backward(s.migrate) {
 		end(a)
 	}
+	for _, a := range slices.Backward(failed) {
+		if end(a); stopped[a.ID] {
+			r.stop(g.Name, a, NotNeeded, "") // or it would be replaced
+		}
+	}
 	seen := map[string]bool{}
 	for _, a := range slices.Backward(candidates) { // newest of a name first
 		if seen[a.Name] {
@@ -99,7 +105,7 @@ func (r *generic) stopSurplus(g *model.TaskGroup, s *sets, state *model.Deployme
 		end(a)
 	}
 	s.keep = without(s.keep, stopped)
-	s.migrate = without(s.migrate, stopped)
+	s.migrate, s.failedNow = without(s.migrate, stopped), without(s.failedNow, stopped)
 	s.failedLater = slices.DeleteFunc(s.failedLater, func(d delayed) bool { return stopped[d.alloc.ID] })
 }
 

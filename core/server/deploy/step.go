@@ -38,6 +38,7 @@ const (
 	DescByUser     = "Deployment marked as failed"
 	DescJobStopped = "Cancelled because job is stopped"
 	DescPaused     = "Deployment is paused"
+	DescDone       = "Deployment completed successfully"
 	DescRunning    = "Deployment is running"
 	DescLate       = "Deployment is running past its progress deadline"
 )
@@ -76,6 +77,11 @@ func Step(v View, now time.Time) Actions {
 	case said && !late:
 		a.Update = &model.DeploymentStatusUpdate{DeploymentID: d.ID, Status: d.Status, StatusDescription: DescRunning}
 	}
+	if v.concluded(now, &a) {
+		a.Update = &model.DeploymentStatusUpdate{DeploymentID: d.ID, Status: model.DeploymentSuccessful, StatusDescription: DescDone}
+		a.Evaluate = true
+		return a
+	}
 	if v.autoPromote() {
 		a.Promote, a.Evaluate = true, true
 	}
@@ -86,7 +92,7 @@ func Step(v View, now time.Time) Actions {
 func (v View) failure(now time.Time, a *Actions) (why string, groups []string) {
 	for _, al := range v.Allocs {
 		g := v.Deployment.TaskGroups[al.TaskGroup]
-		if g == nil || al.ServerTerminal() || al.NextAllocation != "" || !unhealthy(al) {
+		if g == nil || al.ServerTerminal() || al.NextAllocation != "" || !unhealthy(al) && al.ClientStatus != model.AllocClientFailed {
 			continue
 		}
 		if g.ProgressDeadline == 0 || v.exhausted(al, now) {
@@ -103,7 +109,7 @@ func (v View) failure(now time.Time, a *Actions) (why string, groups []string) {
 		return why, groups
 	}
 	for name, g := range v.Deployment.TaskGroups {
-		if !progressing(g) || g.RequireProgressBy.IsZero() || late(g, now) {
+		if !v.progressing(name, g) || g.RequireProgressBy.IsZero() || late(g, now) {
 			continue
 		}
 		if !g.RequireProgressBy.After(now) {
@@ -119,8 +125,8 @@ func (v View) failure(now time.Time, a *Actions) (why string, groups []string) {
 
 // late tells whether the roll-out goes on although a group's deadline has passed, because its job says so.
 func (v View) late(now time.Time) bool {
-	for _, g := range v.Deployment.TaskGroups {
-		if progressing(g) && late(g, now) {
+	for name, g := range v.Deployment.TaskGroups {
+		if v.progressing(name, g) && late(g, now) {
 			return true
 		}
 	}
@@ -136,12 +142,41 @@ func unhealthy(a *model.Allocation) bool {
 }
 
 // progressing tells whether a group still has to show that allocations become healthy: not while only a promotion is
-// missing.
-func progressing(g *model.DeploymentState) bool {
-	if g.DesiredCanaries > 0 && !g.Promoted {
-		return g.HealthyAllocs < g.DesiredCanaries
+// missing. What became healthy and has ended since does not count.
+func (v View) progressing(name string, g *model.DeploymentState) bool {
+	canarying := g.DesiredCanaries > 0 && !g.Promoted
+	healthy := 0
+	for _, a := range v.Allocs {
+		if a.TaskGroup == name && isHealthy(a) && !a.Terminal() && (!canarying || slices.Contains(g.PlacedCanaries, a.ID)) {
+			healthy++
+		}
 	}
-	return g.HealthyAllocs < g.DesiredTotal
+	if canarying {
+		return healthy < g.DesiredCanaries
+	}
+	return healthy < g.DesiredTotal
+}
+
+func isHealthy(a *model.Allocation) bool {
+	return a.DeploymentStatus != nil && a.DeploymentStatus.Healthy != nil && *a.DeploymentStatus.Healthy
+}
+
+// concluded tells whether all is healthy although the scheduler, which ends roll-outs, did not say so by the deadline: it
+// may have something to do for the job that cannot be done.
+func (v View) concluded(now time.Time, a *Actions) bool {
+	var last time.Time
+	for name, g := range v.Deployment.TaskGroups {
+		if v.progressing(name, g) || g.DesiredCanaries > 0 && !g.Promoted {
+			return false
+		}
+		if g.RequireProgressBy.After(last) {
+			last = g.RequireProgressBy
+		}
+	}
+	if last.After(now) {
+		a.Next = last
+	}
+	return !last.IsZero() && !last.After(now)
 }
 
 // exhausted tells whether an allocation is not replaced any more.
@@ -227,8 +262,7 @@ func Promotable(d *model.Deployment, groups []string, allocs []*model.Allocation
 		found = true
 		healthy := 0
 		for _, a := range allocs {
-			if a.TaskGroup == name && slices.Contains(g.PlacedCanaries, a.ID) && a.DeploymentStatus != nil &&
-				a.DeploymentStatus.Healthy != nil && *a.DeploymentStatus.Healthy && !a.Terminal() {
+			if a.TaskGroup == name && slices.Contains(g.PlacedCanaries, a.ID) && isHealthy(a) && !a.Terminal() {
 				healthy++
 			}
 		}

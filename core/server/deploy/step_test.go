@@ -88,10 +88,24 @@ func TestStep(t *testing.T) {
 			want: Actions{Evaluate: true}, reason: DescDeadline,
 		},
 		"the deadline passed and all are healthy": {
-			view: View{Deployment: rollout(func(g *model.DeploymentState) { g.RequireProgressBy, g.HealthyAllocs = now, 2 }), Job: job(1, "b")},
+			view: View{Deployment: rollout(func(g *model.DeploymentState) { g.RequireProgressBy = now }), Job: job(1, "b"), Seen: 5,
+				Allocs: []*model.Allocation{alloc("a", &yes, nil), alloc("b", &yes, nil)}},
+			want: Actions{Evaluate: true, Seen: 5}, reason: DescDone,
+		},
+		"the deadline passed and one that was healthy is lost": {
+			view: View{Deployment: rollout(func(g *model.DeploymentState) { g.RequireProgressBy, g.HealthyAllocs = now, 2 }), Job: job(1, "b"), Seen: 5,
+				Allocs: []*model.Allocation{alloc("a", &yes, nil), alloc("b", &yes, func(a *model.Allocation) { a.ClientStatus = model.AllocClientLost })}},
+			want: Actions{Evaluate: true, Seen: 5}, reason: DescDeadline,
+		},
+		"one that was healthy fails": {
+			view: View{Deployment: rollout(nil), Job: job(1, "b"), Seen: 5,
+				Allocs: []*model.Allocation{alloc("a", &yes, func(a *model.Allocation) { a.ClientStatus = model.AllocClientFailed })}},
+			want: Actions{Evaluate: true, Seen: 5, Reschedule: []string{"a"}, Next: now.Add(time.Minute)},
 		},
 		"the deadline passed and only the promotion is missing": {
-			view: View{Deployment: rollout(func(g *model.DeploymentState) { canary(g); g.RequireProgressBy = now }), Job: job(1, "b")},
+			view: View{Deployment: rollout(func(g *model.DeploymentState) { canary(g); g.RequireProgressBy = now }), Job: job(1, "b"), Seen: 5,
+				Allocs: []*model.Allocation{alloc("c", &yes, nil)}},
+			want: Actions{Seen: 5},
 		},
 		"it failed and goes back": {
 			view: View{Deployment: rollout(func(g *model.DeploymentState) { g.RequireProgressBy, g.AutoRevert = now, true }), Job: job(1, "b"), Versions: stable("a")},
@@ -148,7 +162,8 @@ func TestStep(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			got := Step(c.view, now)
 			switch {
-			case c.reason == "" && got.Update != nil, c.reason != "" && (got.Update == nil || got.Update.Status != model.DeploymentFailed || got.Update.StatusDescription != c.reason):
+			case c.reason == "" && got.Update != nil, c.reason != "" && (got.Update == nil || got.Update.StatusDescription != c.reason),
+				c.reason != "" && (got.Update.Status == model.DeploymentSuccessful) != (c.reason == DescDone):
 				t.Errorf("update: %+v, want %q", got.Update, c.reason)
 			}
 			got.Update = nil
