@@ -1,7 +1,7 @@
 # haproxy before the instances of the service "balanced" (balanced.nomad.hcl): its configuration is a template over the
 # catalog, and it is reloaded by a signal when they change.
 #
-#   drover job run docs/examples/haproxy.nomad.hcl
+#   drover job run docs/examples/haproxy.nomad.hcl      waits until it is up: a reload while haproxy starts would be lost
 #   drover service info haproxy        where it listens
 #
 # What keeps requests from being lost:
@@ -27,6 +27,10 @@ job "haproxy" {
       attribute = "${node.unique.name}"
       operator  = "regexp"
       value     = var.node
+    }
+
+    update {
+      min_healthy_time = "1s"
     }
 
     network {

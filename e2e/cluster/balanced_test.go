@@ -152,7 +152,7 @@ func TestNoRequestIsLost(t *testing.T) {
 			t.Fatalf("job run %v: exit %d\n%s", vars, code, out)
 		}
 	}
-	server.MustCLI("job", "run", "-detach", "-var", "node=^a$", filepath.Join(examples, "haproxy.nomad.hcl"))
+	server.MustCLI("job", "run", "-var", "node=^a$", filepath.Join(examples, "haproxy.nomad.hcl"))
 	must()
 	url := balancer(t, server)
 	l := startLoad(t, url)

@@ -167,12 +167,33 @@ func (r *Runner) actOnTemplates(ctx context.Context, a template.Actions) {
 		}
 		return
 	}
+	if len(a.Signals) > 0 {
+		r.awaitSignals(ctx)
+	}
 	for _, s := range a.Signals {
 		if err := r.Signal(ctx, s, "Template re-rendered"); err != nil && ctx.Err() == nil {
 			r.Emit(event.New(model.EventHookMessage, r.cfg.Now(), "Template re-rendered, but the task did not get its signal: "+err.Error()))
 		}
 	}
 	r.runScripts(ctx, a.Scripts)
+}
+
+// signalsAfter is how long a task runs before templates send it signals: a program that has just been started may not
+// handle them yet, and is ended by most or misses them.
+const signalsAfter = time.Second
+
+// awaitSignals waits until the task has run for signalsAfter, or ctx ends.
+func (r *Runner) awaitSignals(ctx context.Context) {
+	left := r.State().StartedAt.Add(signalsAfter).Sub(r.cfg.Now())
+	if left <= 0 {
+		return
+	}
+	timer := time.NewTimer(min(left, signalsAfter))
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	}
 }
 
 const (
