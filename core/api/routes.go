@@ -38,6 +38,8 @@ func (a *API) routes() []route {
 		{"PUT", "/v1/job/:id/stable", "namespace:submit-job|stable-job", a.jobStable},
 		{"GET", "/v1/job/:id/scale", "namespace:read-job|read-job-scaling", a.jobScaleStatus},
 		{"PUT", "/v1/job/:id/scale", "namespace:scale-job|submit-job", a.jobScale},
+		{"GET", "/v1/scaling/policies", "namespace:list-scaling-policies|list-jobs", a.scalingPolicies},
+		{"GET", "/v1/scaling/policy/:id", "namespace:read-scaling-policy|read-job", a.scalingPolicyGet},
 
 		{"GET", "/v1/evaluations", "namespace:read-job", a.evalList},
 		{"DELETE", "/v1/evaluations", management, a.evalDelete},

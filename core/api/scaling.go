@@ -1,13 +1,54 @@
 package api
 
 import (
+	"cmp"
 	"net/http"
+	"slices"
+	"strings"
 
 	"github.com/droverhq/drover/core/model"
 	"github.com/droverhq/drover/core/rpc"
 	"github.com/droverhq/drover/core/server"
 	"github.com/droverhq/drover/core/state"
 )
+
+// policyStub is a scaling policy as lists show it.
+type policyStub struct {
+	ID          string
+	Enabled     bool
+	Type        string
+	Target      map[string]string
+	CreateIndex uint64
+	ModifyIndex uint64
+}
+
+func (a *API) scalingPolicies(rq *request) (any, error) {
+	job, kind := rq.str("job"), rq.str("type")
+	return a.read(rq, []state.Table{state.TableJobs}, func(s *state.Snapshot) (any, error) {
+		l := list[*model.Scaling]{cursor: func(p *model.Scaling) string { return p.ID }, less: func(a, b *model.Scaling) int { return cmp.Compare(a.ID, b.ID) }}
+		for p := range s.ScalingPolicies(rq.Namespace) {
+			if strings.HasPrefix(p.ID, rq.Prefix) && (job == "" || job == p.Target["Job"]) && (kind == "" || strings.HasPrefix(p.Type, kind)) {
+				l.items = append(l.items, p)
+			}
+		}
+		slices.SortFunc(l.items, l.less)
+		return page(rq, l, func(p *model.Scaling) policyStub {
+			return policyStub{p.ID, p.Enabled, p.Type, p.Target, p.CreateIndex, p.ModifyIndex}
+		})
+	})
+}
+
+func (a *API) scalingPolicyGet(rq *request) (any, error) {
+	return a.read(rq, []state.Table{state.TableJobs}, func(s *state.Snapshot) (any, error) {
+		for p := range s.ScalingPolicies(state.AllNamespaces) {
+			if p.ID == rq.arg("id") {
+				rq.shows(p.ModifyIndex)
+				return p, nil
+			}
+		}
+		return nil, rpc.Errorf(rpc.ErrNotFound, "policy not found")
+	})
+}
 
 func (a *API) jobScaleStatus(rq *request) (any, error) {
 	type group struct {

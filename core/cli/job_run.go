@@ -19,7 +19,7 @@ import (
 func jobCommands(a *app) []*cobra.Command {
 	return []*cobra.Command{parent("job", "Run, inspect and stop jobs",
 		jobRun(a), jobPlan(a), jobValidate(a), jobInit(a), jobStatus(a), jobStop(a), jobStart(a), jobInspect(a), jobHistory(a),
-		jobRevert(a), jobPromote(a), jobDeployments(a), jobAllocs(a), jobEval(a), jobDispatch(a), jobScale(a), jobRestart(a), jobAction(a),
+		jobRevert(a), jobPromote(a), jobDeployments(a), jobAllocs(a), jobEval(a), jobDispatch(a), jobScale(a), jobScalingEvents(a), jobRestart(a), jobAction(a),
 		parent("periodic", "Work with periodic jobs", jobPeriodicForce(a)),
 		parent("tag", "Name versions of jobs", jobTagApply(a), jobTagUnset(a)),
 	)}

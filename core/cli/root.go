@@ -83,7 +83,7 @@ func newRoot(env *Env) *cobra.Command {
 	a.client.add(root.PersistentFlags())
 
 	for _, group := range []func(*app) []*cobra.Command{
-		jobCommands, allocCommands, nodeCommands, evalCommands, deploymentCommands, pluginCommands, serviceCommands,
+		jobCommands, allocCommands, nodeCommands, evalCommands, deploymentCommands, pluginCommands, serviceCommands, scalingCommands,
 		serverCommands, operatorCommands, systemCommands, namespaceCommands, agentCommands, windowsCommands, tlsCommands,
 	} {
 		root.AddCommand(group(a)...)

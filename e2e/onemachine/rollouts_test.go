@@ -142,6 +142,29 @@ func TestRollouts(t *testing.T) {
 	if after := running(t, a, "web"); after != before {
 		t.Errorf("refused requests changed the instances: %s, before %s", after, before)
 	}
+
+	t.Run("scaling", func(t *testing.T) {
+		if out := a.MustCLI("job", "scale", "web", "3"); !strings.Contains(out, "3/3 healthy") {
+			t.Errorf("the command does not follow:\n%s", out)
+		}
+		out := a.MustCLI("job", "scaling-events", "web")
+		if lines := strings.Split(out, "\n"); !strings.Contains(lines[1], "submitted using the command line") {
+			t.Errorf("events:\n%s", out)
+		}
+		var policies []struct {
+			ID     string
+			Target map[string]string
+		}
+		if err := a.Get("/v1/scaling/policies?job=web", &policies); err != nil || len(policies) != 1 || policies[0].Target["Group"] != "g" {
+			t.Fatalf("%v, %v", policies, err)
+		}
+		if out := a.MustCLI("scaling", "policy", "list"); !strings.Contains(out, "Job:web,Group:g") {
+			t.Errorf("policies:\n%s", out)
+		}
+		if out := a.MustCLI("scaling", "policy", "info", policies[0].ID[:8]); !strings.Contains(out, "Max      = 3") && !strings.Contains(out, "Max     = 3") {
+			t.Errorf("policy:\n%s", out)
+		}
+	})
 }
 
 // running lists the IDs of a job's running instances, oldest first.
