@@ -45,7 +45,11 @@ func (manager) install(name, display, account, password string, args []string) e
 	}
 	defer s.Close()
 	again := mgr.RecoveryAction{Type: mgr.ServiceRestart, Delay: restartAfter}
-	if err := s.SetRecoveryActions([]mgr.RecoveryAction{again, again, again}, uint32(forgetAfter/time.Second)); err != nil {
+	err = s.SetRecoveryActions([]mgr.RecoveryAction{again, again, again}, uint32(forgetAfter/time.Second))
+	if err == nil { // an agent that fails says so before it ends, which is no failure otherwise
+		err = s.SetRecoveryActionsOnNonCrashFailures(true)
+	}
+	if err != nil && !errors.Is(err, windows.ERROR_INVALID_LEVEL) { // which Wine's manager says of the flag
 		return errors.Join(fmt.Errorf("have it started again when it fails: %w", err), s.Delete())
 	}
 	return nil

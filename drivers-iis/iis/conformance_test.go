@@ -18,19 +18,28 @@ func build(t *testing.T, name, pkg string) string {
 	return path
 }
 
-// TestConformance runs the driver's binary against the stand-in for appcmd.
-func TestConformance(t *testing.T) {
-	stubborn := t.TempDir()
-	if err := os.WriteFile(filepath.Join(stubborn, "stubborn"), nil, 0o600); err != nil {
+// marked is a site's directory with a file that tells the stand-in's workers how to behave.
+func marked(t *testing.T, name string) string {
+	t.Helper()
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, name), nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
+	return dir
+}
+
+// TestConformance runs the driver's binary against the stand-in for appcmd. A site never ends by itself unless its workers
+// fail, so that is what the task that ends does.
+func TestConformance(t *testing.T) {
+	stubborn, crash := marked(t, "stubborn"), marked(t, "crash")
 	binding := []any{map[string]any{"type": "http", "port": "18080", "hostname": "conformance.test"}}
 	conformance.Run(t, conformance.Config{
 		Path: build(t, "drover-driver-iis", "../cmd/drover-driver-iis"),
 		PluginConfig: map[string]any{
 			"appcmd_path":   build(t, "appcmd.exe", "../testdata/appcmd"),
-			"allowed_paths": []any{stubborn}, "placeholder_app_path": "",
+			"allowed_paths": []any{stubborn, crash}, "placeholder_app_path": "",
 		},
+		Task:         &conformance.Task{Config: map[string]any{"path": crash, "binding": binding}, ExitCode: 1},
 		LongTask:     &conformance.Task{Config: map[string]any{"path": "local", "binding": binding}},
 		StubbornTask: &conformance.Task{Config: map[string]any{"path": stubborn, "binding": binding}},
 		Signal:       "RECYCLE",

@@ -86,16 +86,22 @@ func TestSite(t *testing.T) {
 func (m *machine) installIIS() {
 	m.t.Helper()
 	tool := m.file("windows", "system32", "inetsrv", "appcmd.exe")
-	build := exec.Command("go", "build", "-o", tool, "./testdata/appcmd")
-	build.Dir = filepath.Join(filepath.Dir(harness.Bin(m.t)), "drivers-iis")
-	build.Env = append(os.Environ(), "GOWORK=", "GOOS=windows", "CGO_ENABLED=0")
-	if out, err := build.CombinedOutput(); err != nil {
-		m.t.Fatalf("build the stand-in: %v\n%s", err, out)
-	}
+	m.build("drivers-iis", "./testdata/appcmd", tool)
 	m.run("sc", "create", "W3SVC", "binPath=", `C:\windows\system32\inetsrv\appcmd.exe w3svc`)
 	m.run("net", "start", "W3SVC")
 	for name, value := range map[string]string{"MajorVersion": "10", "MinorVersion": "0"} {
 		m.run("reg", "add", `HKLM\SOFTWARE\Microsoft\InetStp`, "/v", name, "/t", "REG_DWORD", "/d", value, "/f")
+	}
+}
+
+// build builds a Windows program of one of the project's modules.
+func (m *machine) build(module, pkg, to string) {
+	m.t.Helper()
+	build := exec.Command("go", "build", "-o", to, pkg)
+	build.Dir = filepath.Join(filepath.Dir(harness.Bin(m.t)), module)
+	build.Env = append(os.Environ(), "GOWORK=", "GOOS=windows", "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		m.t.Fatalf("build %s: %v\n%s", pkg, err, out)
 	}
 }
 

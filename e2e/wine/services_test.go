@@ -19,6 +19,9 @@ func TestServiceTask(t *testing.T) {
       config {
         command = "C:\\windows\\system32\\inetsrv\\appcmd.exe"
         args    = ["w3svc"]
+        recovery {
+          attempts = 2
+        }
       }
     }
   }

@@ -43,7 +43,8 @@ type state struct {
 
 // services runs tasks as services.
 type services struct {
-	mu      sync.Mutex
+	manager manager
+	mu      sync.Mutex // guards the rest
 	enabled bool
 	tasks   map[string]state
 }
@@ -72,11 +73,9 @@ func (s *services) Fingerprint(context.Context) (*driver.Fingerprint, error) {
 	if !enabled {
 		return &driver.Fingerprint{Description: "disabled: set enabled in the plugin's config"}, nil
 	}
-	m, err := mgr.Connect()
-	if err != nil {
-		return &driver.Fingerprint{Health: driver.Undetected, Description: "connect to the service manager (this needs an administrator): " + err.Error()}, nil
+	if err := s.manager.connected(func(*mgr.Mgr) error { return nil }); err != nil {
+		return &driver.Fingerprint{Health: driver.Undetected, Description: err.Error()}, nil
 	}
-	defer m.Disconnect()
 	return &driver.Fingerprint{Health: driver.Healthy, Attributes: map[string]attribute.Value{"driver.windows-service": attribute.Truth(true)}}, nil
 }
 
@@ -97,33 +96,22 @@ func (s *services) Start(_ context.Context, r *driver.StartRequest[taskConfig]) 
 		return nil, err
 	}
 	st := state{Service: serviceName(r.Task.ID), Recovery: r.Config.Recovery}
-	m, err := mgr.Connect()
-	if err != nil {
+	config := mgr.Config{StartType: mgr.StartManual, ServiceStartName: r.Config.Account, Password: r.Config.Password,
+		DisplayName: "Drover task " + r.Task.Name + " " + r.Task.AllocID}
+	if err := s.manager.create(st.Service, program, config, r.Config.Args, r.Task.Env, st.Recovery); err != nil {
 		return nil, driver.Recoverable(err)
-	}
-	defer m.Disconnect()
-	service, err := m.CreateService(st.Service, program, mgr.Config{StartType: mgr.StartManual, ServiceStartName: r.Config.Account, Password: r.Config.Password,
-		DisplayName: "Drover task " + r.Task.Name + " " + r.Task.AllocID}, r.Config.Args...)
-	if err != nil {
-		return nil, driver.Recoverable(fmt.Errorf("make service %s: %w", st.Service, err))
-	}
-	defer service.Close()
-	if err = setEnvironment(st.Service, r.Task.Env); err == nil && st.Recovery != nil {
-		err = arm(service, st.Recovery)
-	}
-	if err == nil {
-		err = service.Start()
-	}
-	if err != nil {
-		return nil, driver.Recoverable(errors.Join(fmt.Errorf("start service %s: %w", st.Service, err), service.Delete()))
 	}
 	s.keep(r.Task.ID, st)
 	return &driver.StartResponse[state]{State: st}, nil
 }
 
 func (s *services) Recover(_ context.Context, r *driver.RecoverRequest[taskConfig, state]) error {
-	if _, err := query(r.State.Service); err != nil {
-		return fmt.Errorf("service %s: %w", r.State.Service, err)
+	seen, _, err := s.manager.sight(r.State.Service)
+	if err == nil && seen.gone {
+		err = errors.New("the service manager does not know it")
+	}
+	if err != nil {
+		return fmt.Errorf("find service %s: %w", r.State.Service, err)
 	}
 	s.keep(r.Task.ID, r.State)
 	return nil
@@ -138,7 +126,7 @@ func (s *services) Wait(ctx context.Context, id string) (*driver.ExitResult, err
 	defer ticker.Stop()
 	w := watch{recovery: st.Recovery}
 	for {
-		seen, status, err := sight(st.Service)
+		seen, status, err := s.manager.sight(st.Service)
 		if err == nil && w.ended(seen, time.Now()) {
 			if seen.gone {
 				return &driver.ExitResult{Err: "service " + st.Service + " was removed"}, nil
@@ -173,17 +161,14 @@ func (s *services) Stop(ctx context.Context, r *driver.StopRequest) error {
 			return err
 		}
 	}
-	if st.Recovery != nil {
-		if err := disarm(st.Service); err != nil && !ended(err) {
-			return err
-		}
+	if err := s.leaveAlone(st); err != nil {
+		return err
 	}
-	if err := send(st.Service, control); err != nil && !ended(err) && !errors.Is(err, windows.ERROR_INVALID_SERVICE_CONTROL) {
+	if err := s.manager.send(st.Service, control); err != nil && !ended(err) && !errors.Is(err, windows.ERROR_INVALID_SERVICE_CONTROL) {
 		return err
 	}
 	for end := time.Now().Add(r.Timeout); time.Now().Before(end); {
-		status, err := query(st.Service)
-		if gone(err) || err == nil && status.State == svc.Stopped {
+		if seen, _, err := s.manager.sight(st.Service); err == nil && (seen.gone || seen.stopped) {
 			return nil
 		}
 		select {
@@ -192,7 +177,15 @@ func (s *services) Stop(ctx context.Context, r *driver.StopRequest) error {
 		case <-time.After(look / 5):
 		}
 	}
-	return terminate(st.Service)
+	return s.manager.terminate(st.Service)
+}
+
+// leaveAlone has the manager not mend what is ended on purpose.
+func (s *services) leaveAlone(st state) error {
+	if st.Recovery == nil {
+		return nil
+	}
+	return s.manager.disarm(st.Service)
 }
 
 func (s *services) Destroy(ctx context.Context, r *driver.DestroyRequest) error {
@@ -201,16 +194,14 @@ func (s *services) Destroy(ctx context.Context, r *driver.DestroyRequest) error 
 		return err
 	}
 	if r.Force {
-		if st.Recovery != nil {
-			if err := disarm(st.Service); err != nil && !ended(err) {
-				return err
-			}
+		if err := s.leaveAlone(st); err != nil {
+			return err
 		}
-		if err := terminate(st.Service); err != nil {
+		if err := s.manager.terminate(st.Service); err != nil {
 			return err
 		}
 	}
-	err = with(st.Service, func(service *mgr.Service) error { return service.Delete() })
+	err = s.manager.with(st.Service, func(service *mgr.Service) error { return service.Delete() })
 	if err != nil && !gone(err) && !errors.Is(err, windows.ERROR_SERVICE_MARKED_FOR_DELETE) {
 		return err
 	}
@@ -226,13 +217,13 @@ func (s *services) Signal(_ context.Context, r *driver.SignalRequest) error {
 		return err
 	}
 	if strings.EqualFold(r.Signal, "SIGKILL") {
-		return terminate(st.Service)
+		return s.manager.terminate(st.Service)
 	}
 	control, err := controlOf(r.Signal)
 	if err != nil {
 		return err
 	}
-	return send(st.Service, control)
+	return s.manager.send(st.Service, control)
 }
 
 // controlOf is what a service can be told.

@@ -48,7 +48,8 @@ func hire(self string, p *pool) (worker, error) {
 }
 
 // work serves the pool's sites until the pool is stopped, recycled or removed. A site with a file named "stubborn" in its
-// root keeps its worker alive until it is killed, as a request that does not end would.
+// root keeps its worker alive until it is killed, as a request that does not end would; one with a file named "crash" ends
+// its worker again and again, so that the rapid-fail protection stops the pool.
 func work(dir, name string) {
 	alive, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -66,6 +67,15 @@ func work(dir, name string) {
 	waitStored(dir)
 	first, err := readState(dir)
 	if err != nil || first.pool(name) == nil {
+		return
+	}
+	if marked(first, name, "crash") {
+		_ = locked(dir, func(s *state) error {
+			if p := s.pool(name); p != nil {
+				p.State = stopped
+			}
+			return nil
+		})
 		return
 	}
 	begun := first.pool(name).Recycled
@@ -104,7 +114,7 @@ func work(dir, name string) {
 			}
 		}
 		ending := p == nil || p.State != appcmd.Started || p.Recycled != begun
-		if ending && !stubborn(s, name) {
+		if ending && !marked(s, name, "stubborn") {
 			return
 		}
 	}
@@ -143,10 +153,11 @@ func (s *site) endpoints() []string {
 	return all
 }
 
-func stubborn(s *state, pool string) bool {
+// marked reports whether a site of the pool has a file of this name in its root.
+func marked(s *state, pool, file string) bool {
 	for _, site := range s.Sites {
 		if root := site.app("/"); site.uses(pool) && root != nil && len(root.Children) > 0 {
-			if _, err := os.Stat(filepath.Join(root.Children[0].Get("physicalPath"), "stubborn")); err == nil {
+			if _, err := os.Stat(filepath.Join(root.Children[0].Get("physicalPath"), file)); err == nil {
 				return true
 			}
 		}
