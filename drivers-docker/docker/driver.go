@@ -95,10 +95,11 @@ type times struct {
 	engineBack  time.Duration // how long a start waits for an engine that went away
 	pauseGrace  time.Duration // least age of a namespace that may be removed as a leftover
 	collectOver time.Duration // how long the host may be silent before leftovers are left alone
+	cores       time.Duration // between looks at the cores that tasks share
 }
 
 func defaultTimes() times {
-	return times{drain: 15 * time.Second, reconnect: time.Second, engineBack: 30 * time.Second, pauseGrace: time.Hour, collectOver: 2 * time.Minute}
+	return times{drain: 15 * time.Second, reconnect: time.Second, engineBack: 30 * time.Second, pauseGrace: time.Hour, collectOver: 2 * time.Minute, cores: 2 * time.Second}
 }
 
 // New returns a driver that is not configured yet.
@@ -159,6 +160,9 @@ func (d *Driver) configure(_ context.Context, c *driver.Configuration[config.Plu
 	if first {
 		d.workers.Go(d.watchEngine)
 		d.workers.Go(d.collectLeftovers)
+		if !cpusetUnmanaged() {
+			d.workers.Go(d.keepCores)
+		}
 	}
 	d.wake()
 	return nil
@@ -213,13 +217,7 @@ func (d *Driver) Shutdown(context.Context) error {
 // Close stops following and watching. Tasks run on.
 func (d *Driver) Close() {
 	d.end()
-	d.mu.Lock()
-	tasks := make([]*task, 0, len(d.tasks))
-	for _, t := range d.tasks {
-		tasks = append(tasks, t)
-	}
-	d.mu.Unlock()
-	for _, t := range tasks {
+	for _, t := range d.all() {
 		t.close()
 	}
 	d.workers.Wait()

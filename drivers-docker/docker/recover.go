@@ -45,6 +45,9 @@ func (d *Driver) Recover(ctx context.Context, r *driver.RecoverRequest[config.Ta
 		if at, err := time.Parse(time.RFC3339Nano, found.Container.State.StartedAt); err == nil {
 			t.started = at
 		}
+		if h := found.Container.HostConfig; h != nil {
+			t.cores = h.CpusetCpus
+		}
 		d.holdImage(r.Task.ID, found.Container.Image, r.Config.Image)
 	}
 	t.claim = claimTask(r.Task)

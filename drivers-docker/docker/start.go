@@ -99,7 +99,7 @@ func (d *Driver) run(ctx context.Context, s *session, r *driver.StartRequest[con
 	if err != nil {
 		return nil, found.explain(err)
 	}
-	t := &task{config: r.Task, options: r.Config, container: id, started: time.Now(), emit: r.Emit}
+	t := &task{config: r.Task, options: r.Config, container: id, started: time.Now(), emit: r.Emit, cores: in.Cpuset}
 	if t.network, err = d.override(ctx, s, r.Config, request, id); err != nil {
 		d.remove(s, id)
 		return nil, driver.Recoverable(err)

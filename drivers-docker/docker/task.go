@@ -31,6 +31,7 @@ type task struct {
 	mu       sync.Mutex
 	previous *container.StatsResponse // for the next sample's differences
 	stopping bool                     // somebody wants it to end
+	cores    string                   // those of its container, if it shares them with others
 }
 
 // close stops following; the container runs on.
