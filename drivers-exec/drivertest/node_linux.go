@@ -301,7 +301,7 @@ func (n *Node) until(t *driver.TaskConfig, stream string, ok func(string) bool, 
 	n.mu.Lock()
 	o := n.tasks[t.ID+stream]
 	n.mu.Unlock()
-	deadline := time.Now().Add(20 * time.Second)
+	deadline := time.Now().Add(60 * time.Second)
 	for {
 		o.mu.Lock()
 		text := o.text.String()

@@ -9,7 +9,7 @@ import (
 // process lives on: then no exit tells of it.
 type memoryWatch struct {
 	process *Process
-	tell    func(killed int)
+	tell    func(killed int, limit bool)
 
 	mu    sync.Mutex
 	known int  // kills that were told, or were there at the beginning
@@ -24,10 +24,10 @@ const (
 	tellAgain   = 10 * time.Second
 )
 
-// WatchMemory calls tell, with the number of processes, within a second after the kernel killed some of the task's for
-// want of memory, unless that ends the task. It is called again at most every 10 seconds. Without a memory cgroup nothing
+// WatchMemory calls tell, with the number of processes and whether it was for the task's own limit, within a second after
+// the kernel killed some of the task's for want of memory, unless that ends the task. It is called again at most every 10 seconds. Without a memory cgroup nothing
 // is ever told.
-func (p *Process) WatchMemory(tell func(killed int)) error {
+func (p *Process) WatchMemory(tell func(killed int, limit bool)) error {
 	w := &memoryWatch{process: p, tell: tell, known: p.state.Group.OOMKills()}
 	stop, err := p.link.memory.add(p.state.Group, w)
 	if err != nil || stop == nil {
@@ -71,7 +71,7 @@ func (w *memoryWatch) look() {
 			return
 		}
 		w.mu.Unlock()
-		w.tell(killed)
+		w.tell(killed, w.process.state.Group.LimitReached())
 		if w.ended(tellAgain) {
 			return
 		}

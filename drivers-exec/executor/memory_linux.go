@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"sync"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -16,7 +17,18 @@ type memoryEvents struct {
 	mu    sync.Mutex
 	epoll *os.File
 	tasks map[int32]*memoryWatch // by the file that is watched
+
+	kills    string // the kernel's counters; empty is vmstat's
+	counting bool   // count runs
 }
+
+const (
+	// vmstat has the number of processes that the kernel killed for want of memory, whoever's.
+	vmstat = "/proc/vmstat"
+	// countAgain is how often it is read where the kernel tells a task's group only of the group's own limit. With
+	// endFollows it stays below the second within which users learn of a kill.
+	countAgain = 400 * time.Millisecond
+)
 
 // add begins to watch a group until stop is called; stop is nil if the group has no memory to watch.
 func (m *memoryEvents) add(g cgroup.Group, w *memoryWatch) (stop func(), err error) {
@@ -38,6 +50,10 @@ func (m *memoryEvents) add(g cgroup.Group, w *memoryWatch) (stop func(), err err
 		delete(m.tasks, int32(fd))
 		unix.Close(fd)
 		return nil, fmt.Errorf("watch memory: %w", err)
+	}
+	if g.V1["memory"] != "" && !m.counting {
+		m.counting = true
+		go m.count(m.counted())
 	}
 	return func() {
 		m.mu.Lock()
@@ -84,6 +100,38 @@ func (m *memoryEvents) wait(epoll *os.File) {
 			}
 			m.mu.Unlock()
 		}
+	}
+}
+
+// counted reads how many processes were killed for want of memory on this machine.
+func (m *memoryEvents) counted() uint64 {
+	file := m.kills
+	if file == "" {
+		file = vmstat
+	}
+	return cgroup.OOMKillsIn(file)
+}
+
+// count looks at all tasks whenever the kernel has killed somebody, for as long as there are tasks. Version 1 tells a
+// group nothing when the machine's memory, and not the group's, was used up.
+func (m *memoryEvents) count(before uint64) {
+	tick := time.NewTicker(countAgain)
+	defer tick.Stop()
+	for range tick.C {
+		now := m.counted()
+		m.mu.Lock()
+		if len(m.tasks) == 0 {
+			m.counting = false
+			m.mu.Unlock()
+			return
+		}
+		if now != before {
+			for _, w := range m.tasks {
+				w.changed()
+			}
+		}
+		m.mu.Unlock()
+		before = now
 	}
 }
 

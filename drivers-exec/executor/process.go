@@ -36,6 +36,9 @@ const (
 // memory has run out.
 const sigkill = 9
 
+// NotItsLimit says of a process that the kernel ended for want of memory whose.
+const NotItsLimit = "the machine ran out of memory, not the task's own limit"
+
 func newProcess(l *link, st State) *Process {
 	return &Process{link: l, state: st, pidfd: -1, done: make(chan struct{})}
 }
@@ -99,6 +102,9 @@ func (p *Process) finish(e proc.Exit) {
 		// The code also of a shell whose child was killed.
 		if e.Code == 128+sigkill && p.state.Group.OOMKills() > 0 {
 			e.OOMKilled = true
+			if !p.state.Group.LimitReached() {
+				e.Reason = NotItsLimit
+			}
 		}
 		p.mu.Lock()
 		p.exit = e

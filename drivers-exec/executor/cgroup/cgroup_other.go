@@ -18,3 +18,6 @@ func (g Group) Kill(context.Context) error { return nil }
 
 // OOMKills counts nothing.
 func (g Group) OOMKills() int { return 0 }
+
+// LimitReached has no limit to look at.
+func (g Group) LimitReached() bool { return true }

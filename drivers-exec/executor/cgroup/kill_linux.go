@@ -92,13 +92,34 @@ func (g Group) killMember(pid int) {
 	}
 }
 
-// OOMKills returns how many processes of the group the kernel ended because
-// its memory limit was reached.
+// OOMKills returns how many processes of the group the kernel ended for want
+// of memory: the group's own, see [Group.LimitReached], or everybody's.
 func (g Group) OOMKills() int {
 	file := filepath.Join(g.Tree, "memory.events")
 	if dir := g.V1["memory"]; dir != "" {
 		file = filepath.Join(dir, "memory.oom_control")
 	}
-	n, _ := keyed(file)["oom_kill"]
-	return int(n)
+	return int(OOMKillsIn(file))
+}
+
+// LimitReached reports whether the group ever came to its own memory limit. If
+// not, and processes were ended for want of memory, it was the machine that had
+// none left, or a group above. Version 1 knows only the most that was used, so
+// that a group that came to its limit once, also with what could be freed
+// again, is always said to have. (Its failcnt stays 0 on newer kernels.)
+func (g Group) LimitReached() bool {
+	if dir := g.V1["memory"]; dir != "" {
+		return full(dir, "memory.") || full(dir, "memory.memsw.")
+	}
+	events := keyed(filepath.Join(g.Tree, "memory.events"))
+	_, counted := events["oom_kill"]
+	return events["oom"] > 0 || !counted
+}
+
+// full reports whether a version 1 group's use came so near to its limit that
+// the next piece of memory, which is 32 KiB at most, may have been too much.
+func full(dir, kind string) bool {
+	most, known := number(filepath.Join(dir, kind+"max_usage_in_bytes"))
+	limit, limited := number(filepath.Join(dir, kind+"limit_in_bytes"))
+	return known && limited && most+1<<20 > limit
 }

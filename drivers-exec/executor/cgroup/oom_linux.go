@@ -55,3 +55,6 @@ func ReadOOMEvent(fd int) {
 		_, _ = unix.Read(fd, buf[:8])
 	}
 }
+
+// OOMKillsIn reads how many processes the kernel ended for want of memory from a file that counts it, such as /proc/vmstat.
+func OOMKillsIn(file string) uint64 { return keyed(file)["oom_kill"] }

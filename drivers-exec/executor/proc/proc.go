@@ -28,7 +28,8 @@ type Exit struct {
 	OOMKilled bool
 	// At is when the end was noticed, which is at once while a keeper runs.
 	At time.Time
-	// Unknown says that nobody was there to take the exit code; Reason why.
+	// Unknown says that nobody was there to take the exit code; Reason why, or
+	// with OOMKilled whose memory it was, if not the task's.
 	Unknown bool   `json:",omitempty"`
 	Reason  string `json:",omitempty"`
 }

@@ -88,12 +88,15 @@ func (t *Table) watchMemory(p *executor.Process, emit driver.EmitFunc) {
 	if emit == nil {
 		return
 	}
-	_ = p.WatchMemory(func(killed int) {
-		what := "a process"
+	_ = p.WatchMemory(func(killed int, limit bool) {
+		what, whose := "a process", ""
 		if killed > 1 {
 			what = strconv.Itoa(killed) + " processes"
 		}
-		emit("Out of memory: the kernel killed "+what+" of the task, which goes on", map[string]string{"oom_kills": strconv.Itoa(killed)})
+		if !limit {
+			whose = "; " + executor.NotItsLimit
+		}
+		emit("Out of memory: the kernel killed "+what+" of the task, which goes on"+whose, map[string]string{"oom_kills": strconv.Itoa(killed)})
 	})
 }
 
@@ -128,8 +131,11 @@ func (t *Table) Wait(ctx context.Context, id string) (*driver.ExitResult, error)
 
 func result(e proc.Exit) *driver.ExitResult {
 	r := &driver.ExitResult{ExitCode: e.Code, Signal: e.Signal, OOMKilled: e.OOMKilled}
-	if e.Unknown {
+	switch {
+	case e.Unknown:
 		r.Err = "exit code unknown: " + e.Reason
+	case e.OOMKilled:
+		r.Err = e.Reason
 	}
 	return r
 }
