@@ -162,10 +162,13 @@ func TestTemplateRestartAndScript(t *testing.T) {
 	if err != nil || len(b) == 0 {
 		t.Errorf("template in the shared directory: %q, %v", b, err)
 	}
-	now := a.WaitAllocs("restarted", 1, "running", 10*time.Second)[0]
-	if got := events(now, "t"); now.TaskStates["t"].Restarts != 1 || !strings.Contains(got, "re-rendered") {
-		t.Errorf("%d restarts\n%s", now.TaskStates["t"].Restarts, got)
-	}
+	a.Eventually(30*time.Second, "the servers to hear of one restart", func() error { // after the task has printed
+		now := a.WaitAllocs("restarted", 1, "running", 10*time.Second)[0]
+		if got := events(now, "t"); now.TaskStates["t"].Restarts != 1 || !strings.Contains(got, "re-rendered") {
+			return fmt.Errorf("%d restarts\n%s", now.TaskStates["t"].Restarts, got)
+		}
+		return nil
+	})
 }
 
 // What is wrong with a template stands in the task's history, and nothing is written outside of its directory.
