@@ -15,7 +15,8 @@ var (
 // ServerGroupResponse is what a server knows of its raft group.
 type ServerGroupResponse struct {
 	ID        string
-	Member    bool // it belongs to a group already
+	Member    bool     // it belongs to a group already
+	Servers   []string // the IDs of that group's members, as far as it knows; nil from a server that does not tell
 	LastIndex uint64
 	LastTerm  uint64
 	Contact   int64 // since it last heard the leader, ns; -1 never, 0 it leads

@@ -2,6 +2,8 @@ package server
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"sync"
 	"time"
 
@@ -37,6 +39,7 @@ func (s *Server) adjustGroup() {
 		cur, in := at[id]
 		switch {
 		case m.ID == s.id:
+		case m.Status == membership.Alive && !in && !s.mayTake(m, at):
 		case m.Status == membership.Alive && (!in || cur != addr):
 			s.logger.Info("taking a server into the group", "name", m.Name, "id", m.ID, "address", m.RPCAddr)
 			if err := s.autopilot.AddServer(s.pilotServer(m)); err != nil {
@@ -49,6 +52,46 @@ func (s *Server) adjustGroup() {
 			}
 		}
 	}
+}
+
+// mayTake asks a server whether it can be taken in without a loss. What it says against it is logged once.
+func (s *Server) mayTake(m membership.Member, ours map[raft.ServerID]raft.ServerAddress) bool {
+	ctx, cancel := context.WithTimeout(s.ctx, 2*time.Second)
+	defer cancel()
+	conn, err := s.peers.Conn(m.RPCAddr)
+	var r *rpc.ServerGroupResponse
+	if err == nil {
+		r, err = rpc.ServerGroup.Call(ctx, conn, &rpc.Empty{})
+	}
+	if err == nil {
+		err = strange(m.ID, r, ours)
+	}
+	if err == nil {
+		delete(s.refused, m.ID)
+		return true
+	}
+	if text := err.Error(); s.refused[m.ID] != text && s.ctx.Err() == nil {
+		s.refused[m.ID] = text
+		s.logger.Warn("a server is not taken into the group", "name", m.Name, "id", m.ID, "address", m.RPCAddr, "error", err)
+	}
+	return false
+}
+
+// strange is why a server that gossips under an ID cannot be taken in. One that has a group of its own, which has nobody
+// in common with this one, would lose that group's state for this one's. One that comes back knows some of ours.
+func strange(id string, r *rpc.ServerGroupResponse, ours map[raft.ServerID]raft.ServerAddress) error {
+	if r.ID != id {
+		return fmt.Errorf("what answers there is server %s", r.ID)
+	}
+	for _, known := range r.Servers {
+		if _, in := ours[raft.ServerID(known)]; in {
+			return nil
+		}
+	}
+	if len(r.Servers) == 0 {
+		return nil
+	}
+	return errors.New("it belongs to another group, whose state it would lose: to have it join this one, stop it, remove the directory server in its data_dir, and start it with server_join")
 }
 
 func (s *Server) pilotServer(m membership.Member) *autopilot.Server {

@@ -248,9 +248,14 @@ func (s *Server) awaitRemoval(ctx context.Context) error {
 // serveServers answers the other servers.
 func (s *Server) serveServers(r *rpc.Registry) {
 	rpc.ServerGroup.Handle(r, func(context.Context, *rpc.Empty) (*rpc.ServerGroupResponse, error) {
-		return &rpc.ServerGroupResponse{
-			ID: s.id, Member: s.raft.Member(), LastIndex: s.raft.LastIndex(), LastTerm: s.raft.LastTerm(), Contact: int64(s.raft.Contact()),
-		}, nil
+		a := &rpc.ServerGroupResponse{ID: s.id, LastIndex: s.raft.LastIndex(), LastTerm: s.raft.LastTerm(), Contact: int64(s.raft.Contact())}
+		if servers, _, err := s.raft.Servers(); err == nil {
+			for _, m := range servers {
+				a.Servers = append(a.Servers, string(m.ID))
+			}
+		}
+		a.Member = len(a.Servers) > 0
+		return a, nil
 	})
 	rpc.ServerNode.Handle(r, func(_ context.Context, q *rpc.ServerNodeRequest) (*rpc.ServerNodeResponse, error) {
 		return &rpc.ServerNodeResponse{Connected: s.sessions.get(q.NodeID) != nil}, nil

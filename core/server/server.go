@@ -41,6 +41,7 @@ type Server struct {
 
 	members   *membership.Group // nil: this server stays alone
 	autopilot *autopilot.Autopilot
+	refused   map[string]string // why servers are not taken in, by ID; adjustGroup's own
 
 	broker   *broker.Broker
 	plans    *planQueue
@@ -73,7 +74,7 @@ func New(cfg Config) (_ *Server, err error) {
 	if err := cfg.complete(); err != nil {
 		return nil, fmt.Errorf("server configuration: %w", err)
 	}
-	s := &Server{cfg: cfg, logger: cfg.Logger.Named("server"), blocked: blocked.New(), ready: make(chan struct{})}
+	s := &Server{cfg: cfg, logger: cfg.Logger.Named("server"), blocked: blocked.New(), refused: map[string]string{}, ready: make(chan struct{})}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.nudges = newNudges()
 	s.role.changed = make(chan struct{})
