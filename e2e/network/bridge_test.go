@@ -3,6 +3,8 @@ package network
 import (
 	"fmt"
 	"net"
+	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -35,6 +37,13 @@ job "web" {
       config {
         command = "/bin/sh"
         args    = ["-c", "env > local/env; exec sleep 3600"]
+      }
+    }
+    task "plain" {
+      driver = "raw_exec"
+      config {
+        command = "/bin/sleep"
+        args    = ["3600"]
       }
     }
   }
@@ -77,6 +86,7 @@ func TestGroupsReachEachOther(t *testing.T) {
 			"the mapped port":               fmt.Sprintf("http://%s:%d/", hostIP, port(a)),
 			"the mapped port on loopback":   fmt.Sprintf("http://127.0.0.1:%d/", port(a)),
 			"the mapped port on the bridge": fmt.Sprintf("http://%s:%d/", s.net("1"), port(a)),
+			"the mapped port over IPv6":     fmt.Sprintf("http://[%s1]:%d/", s.net6(), port(a)),
 		} {
 			s.eventuallyIs(want+" from the host by "+name, want, func() (string, error) { return fetch(url) })
 		}
@@ -88,7 +98,9 @@ func TestGroupsReachEachOther(t *testing.T) {
 	s.eventuallyIs("right from left by its mapped port", "right", page(left, "neighbour", fmt.Sprintf("http://%s:%d/", hostIP, port(right))))
 	s.eventuallyIs("left from right by its mapped port", "left", page(right, "server", fmt.Sprintf("http://%s:%d/", hostIP, port(left))))
 	s.eventuallyIs("left from right over IPv6", "left", page(right, "server", fmt.Sprintf("http://[%s]:8080/", left.NetworkStatus.AddressIPv6)))
+	s.eventuallyIs("right from left by its mapped port over IPv6", "right", page(left, "neighbour", fmt.Sprintf("http://[%s1]:%d/", s.net6(), port(right))))
 	s.eventuallyIs("left from its neighbour by localhost", "left", page(left, "neighbour", "http://127.0.0.1:8080/"))
+	s.eventuallyIs("left from its neighbour that is not isolated", "left", page(left, "plain", "http://127.0.0.1:8080/"))
 
 	env, err := s.in(left.ID, "neighbour", "/bin/cat", "/local/env")
 	if err != nil {
@@ -154,4 +166,77 @@ func question(q []byte) (name string, end int) {
 		i += 1 + int(q[i])
 	}
 	return name, i + 5
+}
+
+// TestSeveralNetworksInOneGroup: a group has an interface in each of its networks, and its ports lead to the one whose block
+// asks for them.
+func TestSeveralNetworksInOneGroup(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, "")
+	wire := s.bridge + "l"
+	t.Cleanup(func() { _ = exec.Command("ip", "link", "del", wire).Run() })
+	lab := func(host string) string { return fmt.Sprintf("10.%d.%d.%s", s.subnet[0]-60, s.subnet[1], host) }
+	s.conflist("lab", fmt.Sprintf(`{"cniVersion": "1.0.0", "name": "lab", "plugins": [{"type": "bridge", "bridge": %q, "isGateway": true,
+  "capabilities": {"ips": true}, "ipam": {"type": "host-local", "subnet": %q, "dataDir": %q}}]}`,
+		wire, lab("0/24"), filepath.Join(s.DataDir, "plugin-data", "cni", "leases")))
+	s.boot()
+	s.untilMode("cni/lab", "")
+	s.RunJob(fmt.Sprintf(`
+job "both" {
+  group "g" {
+    network {
+      mode = "cni/lab"
+      cni {
+        args = { IP = %q }
+      }
+    }
+    network {
+      mode = "bridge"
+      port "http" { to = 8080 }
+    }
+    service {
+      name         = "both"
+      provider     = "nomad"
+      port         = "http"
+      address_mode = "alloc"
+    }
+    task "server" {
+      driver = "exec"
+      config {
+        command = "/bin/sh"
+        args    = ["-c", "echo $NOMAD_ALLOC_INTERFACE_http $NOMAD_ALLOC_ADDR_http > local/index.html; exec busybox httpd -f -p 8080 -h local"]
+      }
+    }
+  }
+}`, lab("77")), "-detach")
+	id := s.WaitAllocs("both", 1, "running", time.Minute)[0].ID
+	a := s.alloc(id)
+	if n := a.NetworkStatus; n.InterfaceName != "eth0" || n.Address != lab("77") || len(n.Interfaces) != 2 {
+		t.Fatalf("its network is %+v", n)
+	}
+	inner := a.NetworkStatus.Interfaces[1]
+	if inner.Name != "eth1" || inner.Mode != "bridge" || !strings.HasPrefix(inner.Address, s.net("")) {
+		t.Errorf("its second interface is %+v", inner)
+	}
+	want := fmt.Sprintf("eth1 %s:8080", inner.Address)
+	for _, url := range []string{
+		fmt.Sprintf("http://127.0.0.1:%d/", a.AllocatedResources.Shared.Ports[0].Value), "http://" + inner.Address + ":8080/", "http://" + lab("77") + ":8080/",
+	} {
+		s.eventuallyIs(url, want, func() (string, error) { return fetch(url) })
+	}
+	s.Eventually(20*time.Second, "the service is at the second interface", func() error {
+		var found []struct {
+			Address string
+			Port    int
+		}
+		if err := s.Get("/v1/service/both", &found); err != nil {
+			return err
+		}
+		if len(found) != 1 || found[0].Address != inner.Address || found[0].Port != 8080 {
+			return fmt.Errorf("found %+v", found)
+		}
+		return nil
+	})
+	s.MustCLI("job", "stop", "-purge", "-detach", "both")
+	s.clean(id)
 }

@@ -69,7 +69,7 @@ client {
   cni_config_dir             = %q
   cni_path                   = "%s:%s"
 }
-%s`, s.bridge, s.net("0/24"), fmt.Sprintf("fd00:d0:%x%02x::/64", s.subnet[0], s.subnet[1]), s.cni, s.Plugins, filepath.Join(bin, "cni"), config)})
+%s`, s.bridge, s.net("0/24"), s.net6()+"/64", s.cni, s.Plugins, filepath.Join(bin, "cni"), config)})
 	t.Cleanup(s.purge)
 	return s
 }
@@ -99,6 +99,9 @@ func (s *site) boot() {
 func (s *site) net(rest string) string {
 	return fmt.Sprintf("10.%d.%d.%s", s.subnet[0], s.subnet[1], rest)
 }
+
+// net6 is the beginning of the addresses of the IPv6 network.
+func (s *site) net6() string { return fmt.Sprintf("fd00:d0:%x%02x::", s.subnet[0], s.subnet[1]) }
 
 // mode is what the node says of a network mode.
 type mode struct {
@@ -132,7 +135,11 @@ type alloc struct {
 	ID            string
 	ClientStatus  string
 	TaskGroup     string
-	NetworkStatus struct{ InterfaceName, Address, AddressIPv6 string }
+	NetworkStatus struct {
+		InterfaceName, Address, AddressIPv6 string
+
+		Interfaces []struct{ Name, Mode, Address string }
+	}
 
 	AllocatedResources struct {
 		Shared struct {
