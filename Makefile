@@ -30,7 +30,7 @@ GOBUILD  := $(GO) build $(TAGS) -trimpath -ldflags '$(LDFLAGS)'
 # The reference CNI plugins are built as they are, from a module of their own; keep the version in step with its go.mod.
 CNI      := github.com/containernetworking/plugins
 
-.PHONY: help build windows demo test ci root soak chaos-plugins bench bench-placement lint generate stale cross cross-windows cross-arm64 deps clean
+.PHONY: help build windows demo cluster test ci root soak chaos-plugins bench bench-placement lint generate stale cross cross-windows cross-arm64 deps clean
 help: ## list the targets
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
 
@@ -57,6 +57,10 @@ windows: ## bin/windows/drover.exe and bin/windows/plugins/*.exe
 demo: build ## run the example jobs on a throw-away agent; Ctrl-C ends it
 	@cd e2e && GOWORK=off $(GO) build $(TAGS) -trimpath -o ../$(BIN)/examples/demo ./demo
 	@cd e2e && exec ../$(BIN)/examples/demo -bin ../$(BIN) -examples ../docs/examples
+
+cluster: build ## three servers and two nodes in network namespaces to play with; needs root, Ctrl-C ends it
+	@cd e2e && GOWORK=off $(GO) build -trimpath -o ../$(BIN)/examples/cluster ./playground
+	@cd e2e && exec ../$(BIN)/examples/cluster -bin ../$(BIN)
 
 deps: ## install the Debian packages that the tests need
 	@./.ci/deps

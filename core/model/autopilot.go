@@ -11,7 +11,7 @@ type AutopilotConfig struct {
 	CleanupDeadServers      bool // remove a dead server once another one is there for it
 	LastContactThreshold    Text // a server that hears the leader less often is unhealthy
 	MaxTrailingLogs         uint64
-	MinQuorum               uint // dead servers are not removed below this many
+	MinQuorum               uint // dead servers are not removed below this many; 0: server.bootstrap_expect
 	ServerStabilizationTime Text // a new server votes after being healthy for so long
 	EnableRedundancyZones   bool
 	DisableUpgradeMigration bool

@@ -115,8 +115,18 @@ func (p pilot) AutopilotConfig() *autopilot.Config {
 	c := p.s.state.Snapshot().AutopilotConfig()
 	return &autopilot.Config{
 		CleanupDeadServers: c.CleanupDeadServers, LastContactThreshold: time.Duration(c.LastContactThreshold), MaxTrailingLogs: c.MaxTrailingLogs,
-		MinQuorum: c.MinQuorum, ServerStabilizationTime: time.Duration(c.ServerStabilizationTime),
+		MinQuorum: minQuorum(c.MinQuorum, p.s.cfg.BootstrapExpect), ServerStabilizationTime: time.Duration(c.ServerStabilizationTime),
 	}
+}
+
+// minQuorum is how many servers stay in the group even if they are dead: those it was founded with, unless the operator
+// says otherwise. A server that is only out of reach for a while thus keeps its vote until another one has its place;
+// without it the next failure would cost the majority.
+func minQuorum(wanted uint, expect int) uint {
+	if wanted > 0 {
+		return wanted
+	}
+	return uint(max(expect, 0))
 }
 
 func (p pilot) NotifyState(*autopilot.State) {}
