@@ -72,7 +72,8 @@ func followEval(ctx context.Context, c *client, id string, say func(string, ...a
 	return last, err
 }
 
-// followAllocs prints each change of the placed instances until none is pending, and counts those that failed.
+// followAllocs prints each change of the placed instances until none is pending or their roll-out has ended without them,
+// and counts those that failed.
 func (a *app) followAllocs(ctx context.Context, c *client, ev *model.Evaluation, verbose bool) (failed int, err error) {
 	seen := map[string]string{}
 	err = watch(ctx, c, "/v1/evaluation/"+seg(ev.ID)+"/allocations", nil, func(stubs []*model.AllocListStub) (bool, error) {
@@ -94,7 +95,7 @@ func (a *app) followAllocs(ctx context.Context, c *client, ev *model.Evaluation,
 				failed++
 			}
 		}
-		return pending == 0, nil
+		return pending == 0 || ev.DeploymentID != "" && deploymentEnded(ctx, c, ev.DeploymentID), nil
 	})
 	if err == nil {
 		fmt.Fprintf(a.Stdout, "==> %s: Evaluation %q finished\n", time.Now().Format(time.RFC3339), short(ev.ID, verbose))

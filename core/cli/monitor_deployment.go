@@ -73,6 +73,12 @@ func (a *app) watchDeployment(ctx context.Context, c *client, id string, verbose
 	return d, err
 }
 
+func deploymentEnded(ctx context.Context, c *client, id string) bool {
+	var d model.Deployment
+	_, err := c.get(ctx, "/v1/deployment/"+seg(id), nil, &d)
+	return err == nil && !d.Active()
+}
+
 func needsPromotion(d *model.Deployment) bool {
 	waiting := false
 	for _, g := range d.TaskGroups {

@@ -58,7 +58,7 @@ func TestShutdownDelays(t *testing.T) {
 func TestMaxRunDuration(t *testing.T) {
 	r := newRig(t)
 	a := alloc("a1", "batch", task("job"), task("post", func(t *model.Task) { t.Lifecycle = &model.Lifecycle{Hook: "poststop"} }))
-	a.Job.TaskGroups[0].MaxRunDuration = 50 * time.Millisecond
+	a.Job.TaskGroups[0].MaxRunDuration = time.Second // the machine may be slow to start it
 	r.ctl.run(a)
 	got := r.ctl.awaitStatus("a1", model.AllocClientFailed)
 	if !strings.Contains(got.ClientDescription, "max_run_duration") || r.world.starts() != 1 {

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -254,8 +255,20 @@ func TestLostNode(t *testing.T) {
 		c.Heartbeat.MaxPerSecond = 0
 	})
 	first := join(t, s, runs)
+	beat := func() (stop func()) {
+		ctx, cancel := context.WithCancel(context.Background())
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			for ctx.Err() == nil {
+				rpc.NodeHeartbeat.Call(ctx, first.sess.Conn(), &rpc.NodeHeartbeatRequest{NodeAuth: first.auth(), Status: model.NodeStatusReady})
+			}
+		})
+		return func() { cancel(); wg.Wait() }
+	}
+	silence := beat()
 	register(t, s, testJob("web", 1))
-	until(t, s, "a lost allocation or a running one", func(snap *state.Snapshot) bool { return len(snap.AllocsByJob("default", "web")) > 0 })
+	until(t, s, "an allocation", func(snap *state.Snapshot) bool { return len(snap.AllocsByJob("default", "web")) > 0 })
+	silence()
 	until(t, s, "a node that is down", func(snap *state.Snapshot) bool { return snap.Node(first.id).Status == model.NodeStatusDown })
 	until(t, s, "a lost allocation", func(snap *state.Snapshot) bool {
 		for _, a := range snap.AllocsByJob("default", "web") {
@@ -266,13 +279,7 @@ func TestLostNode(t *testing.T) {
 		return false
 	})
 	// It reports again: ready, and takes the job back.
-	ctx, stop := context.WithCancel(context.Background())
-	defer stop()
-	go func() {
-		for ctx.Err() == nil {
-			rpc.NodeHeartbeat.Call(ctx, first.sess.Conn(), &rpc.NodeHeartbeatRequest{NodeAuth: first.auth(), Status: model.NodeStatusReady})
-		}
-	}()
+	defer beat()()
 	until(t, s, "a replacement", func(snap *state.Snapshot) bool { return running(snap, "web") == 1 })
 }
 
