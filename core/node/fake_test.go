@@ -250,7 +250,7 @@ func (w *world) Plugins() (*Plugins, <-chan struct{}) {
 		Drivers:    map[string]*model.DriverInfo{"fake": {Detected: true, Healthy: w.healthy, UpdateTime: time.Now()}},
 		Devices:    w.devices,
 		Plugins:    []*model.PluginInfo{{Name: "fake", Type: "driver", State: "ready", TaskCount: len(w.tasks)}},
-		Attributes: map[string]string{"driver.fake": "1"},
+		Attributes: map[string]string{"driver.fake": "1", "kernel.name": "what a plugin says"},
 	}, w.changed
 }
 

@@ -617,7 +617,7 @@ func TestRegistersAgain(t *testing.T) {
 	}
 	eventually(t, "first registration", func() bool { return registrations() == 1 })
 	first := r.ctl.nodes[0]
-	if first.Attributes["driver.fake"] != "1" || first.Attributes["nomad.version"] == "" || first.SecretID == "" || len(first.Plugins) != 1 {
+	if first.Attributes["driver.fake"] != "1" || first.Attributes["kernel.name"] == "what a plugin says" || first.Attributes["nomad.version"] == "" || first.SecretID == "" || len(first.Plugins) != 1 {
 		t.Errorf("registered %+v", first)
 	}
 	r.world.setHealthy(true) // nothing new

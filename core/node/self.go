@@ -99,8 +99,11 @@ func (s *self) build(p *Plugins) *model.Node {
 	if name == "" {
 		name, _ = os.Hostname()
 	}
-	attributes := maps.Clone(found.Attributes)
-	maps.Copy(attributes, p.Attributes)
+	attributes := maps.Clone(p.Attributes) // of which none may hide what the node found out itself
+	if attributes == nil {
+		attributes = map[string]string{}
+	}
+	maps.Copy(attributes, found.Attributes)
 	resources := found.Resources
 	resources.Networks = slices.Clone(resources.Networks)
 	for _, m := range p.Networks {

@@ -181,9 +181,7 @@ func (h *Host) addModes(s *Snapshot, g *generation) {
 	}
 	slices.SortFunc(s.NetworkModes, func(a, b *model.NodeNetworkMode) int { return strings.Compare(a.Mode, b.Mode) })
 	s.Attributes["plugin.network."+g.name+".version"] = g.version
-	for key, value := range g.attributes {
-		s.Attributes[key] = value
-	}
+	s.addAttributes(g.attributes, "network."+g.name)
 }
 
 // modeOverruled names a mode that another plugin offers too, whose offer counts. The lock is held.

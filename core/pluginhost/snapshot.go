@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"reflect"
+	"strings"
 	"time"
 
 	"github.com/droverhq/drover/core/model"
@@ -129,10 +130,24 @@ func (h *Host) addDriver(s *Snapshot, g *generation) {
 	if info.Detected {
 		maps.Copy(info.Attributes, g.attributes)
 		info.Attributes["driver."+g.name] = "1"
-		maps.Copy(s.Attributes, info.Attributes)
+		s.addAttributes(info.Attributes, "driver."+g.name)
 	}
 	info.UpdateTime = h.updateTime(g.name, info)
 	s.Drivers[g.name] = info
+}
+
+// addAttributes puts a plugin's attributes on the node: not those that are another plugin's by their name, nor those that
+// a plugin whose file comes first gave. own is the beginning of the names that are this plugin's alone.
+func (s *Snapshot) addAttributes(attributes map[string]string, own string) {
+	for key, value := range attributes {
+		mine := key == own || strings.HasPrefix(key, own+".")
+		if !mine && (strings.HasPrefix(key, "driver.") || strings.HasPrefix(key, "plugin.")) {
+			continue
+		}
+		if _, given := s.Attributes[key]; !given || mine {
+			s.Attributes[key] = value
+		}
+	}
 }
 
 // updateTime keeps the time of what did not change.

@@ -126,6 +126,9 @@ func (d *Driver) configure(_ context.Context, c *driver.Configuration[pluginConf
 	if err := c.Config.check(); err != nil {
 		return err
 	}
+	if c.Node == nil {
+		return nil // it was only checked
+	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.config = c.Config

@@ -141,7 +141,7 @@ func TestHealthFollowsConfig(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := c.SetConfig(ctx, &plugin.RawConfig{Msgpack: data}); err != nil {
+		if err := c.SetConfig(ctx, &plugin.RawConfig{Msgpack: data, Node: &plugin.NodeConfig{}}); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -67,6 +67,9 @@ func newUnits() *units {
 
 func (u *units) Config() driver.ConfigHandler {
 	return driver.Configure(func(_ context.Context, c *driver.Configuration[pluginConfig]) error {
+		if c.Node == nil {
+			return nil // it was only checked
+		}
 		u.mu.Lock()
 		defer u.mu.Unlock()
 		if c.Config.BusAddress != u.config.BusAddress {

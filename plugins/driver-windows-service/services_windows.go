@@ -59,6 +59,9 @@ func newServices() *services { return &services{enabled: true, tasks: map[string
 
 func (s *services) Config() driver.ConfigHandler {
 	return driver.Configure(func(_ context.Context, c *driver.Configuration[pluginConfig]) error {
+		if c.Node == nil {
+			return nil // it was only checked
+		}
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		s.enabled = c.Config.Enabled

@@ -20,7 +20,7 @@ func newMock(t *testing.T, c config) *mock {
 	if c.Subnet == "" {
 		c.Subnet = "192.0.2.0/30"
 	}
-	if err := m.configure(t.Context(), &plugin.Configuration[config]{Config: c}); err != nil {
+	if err := m.configure(t.Context(), &plugin.Configuration[config]{Config: c, Node: &plugin.NodeConfig{}}); err != nil {
 		t.Fatal(err)
 	}
 	if err := m.Init(t.Context(), &network.Node{StateDir: t.TempDir()}); err != nil {
