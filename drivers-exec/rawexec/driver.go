@@ -74,7 +74,7 @@ func Plugin(d *Driver, version string) plugin.Plugin {
 	return driver.New(driver.Info{
 		Name: Name, Version: version,
 		FSIsolation:  driver.FSNone,
-		NetworkModes: []driver.NetworkMode{driver.NetworkHost, driver.NetworkGroup},
+		NetworkModes: networkModes(),
 		NoMounts:     true,
 	}, d)
 }

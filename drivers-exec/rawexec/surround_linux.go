@@ -13,6 +13,10 @@ import (
 	"github.com/droverhq/drover/sdk/driver"
 )
 
+func networkModes() []driver.NetworkMode {
+	return []driver.NetworkMode{driver.NetworkHost, driver.NetworkGroup}
+}
+
 // describe adds what the node offers for finding and killing a task's
 // processes.
 func describe(f *driver.Fingerprint) {

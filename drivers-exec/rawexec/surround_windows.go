@@ -10,6 +10,9 @@ import (
 // describe has nothing to add: job objects are always there.
 func describe(*driver.Fingerprint) {}
 
+// networkModes: Windows has no namespaces to put a process in.
+func networkModes() []driver.NetworkMode { return []driver.NetworkMode{driver.NetworkHost} }
+
 // surround refuses what Windows cannot do.
 func surround(_ *executor.Command, task *driver.TaskConfig, c *taskConfig, _ config) error {
 	if task.User != "" {

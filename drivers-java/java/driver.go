@@ -50,7 +50,7 @@ func Plugin(d *Driver, version string) plugin.Plugin {
 		Name: Name, Version: version,
 		FSIsolation:  driver.FSNone,
 		NoMounts:     true,
-		NetworkModes: []driver.NetworkMode{driver.NetworkHost, driver.NetworkGroup},
+		NetworkModes: networkModes(),
 	}
 	if isolates() {
 		info.FSIsolation, info.NoMounts = driver.FSChroot, false

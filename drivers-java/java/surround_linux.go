@@ -13,6 +13,10 @@ import (
 // isolates reports whether tasks of this driver see only what is theirs.
 func isolates() bool { return os.Geteuid() == 0 && isolation.Supported() == nil }
 
+func networkModes() []driver.NetworkMode {
+	return []driver.NetworkMode{driver.NetworkHost, driver.NetworkGroup}
+}
+
 // describe adds to a fingerprint what stands in the way of isolation and
 // limits.
 func describe(f *driver.Fingerprint, cfg config) {

@@ -90,13 +90,7 @@ func TestManyStartsAndStops(t *testing.T) {
 		total = 10_000
 	}
 	a := harness.Start(t, harness.Options{})
-	a.Eventually(30*time.Second, "the exec driver is healthy", func() error {
-		out := a.MustCLI("node", "status", "-self")
-		if !strings.Contains(out, "exec") {
-			return fmt.Errorf("%s", out)
-		}
-		return nil
-	})
+	waitHealthy(a, "exec")
 	allocs := map[string]bool{}
 	round := func(i int) {
 		t.Helper()

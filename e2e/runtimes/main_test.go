@@ -76,7 +76,13 @@ plugin "docker" {
   }
 }
 %s`, d.Endpoint(), more)})
-	a.Eventually(30*time.Second, "the docker driver is healthy", func() error {
+	waitHealthy(a, "docker")
+	return a
+}
+
+// waitHealthy waits until the only node can be given work for a driver.
+func waitHealthy(a *harness.Agent, driver string) {
+	a.Eventually(30*time.Second, "the "+driver+" driver is healthy", func() error {
 		var nodes []struct {
 			Drivers map[string]struct {
 				Healthy           bool
@@ -86,12 +92,11 @@ plugin "docker" {
 		if err := a.Get("/v1/nodes", &nodes); err != nil {
 			return err
 		}
-		if len(nodes) == 1 && nodes[0].Drivers["docker"].Healthy {
+		if len(nodes) == 1 && nodes[0].Drivers[driver].Healthy {
 			return nil
 		}
 		return fmt.Errorf("nodes: %+v", nodes)
 	})
-	return a
 }
 
 // stopAll ends a test's jobs and requires that nothing of them is left.

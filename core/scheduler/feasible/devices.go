@@ -60,7 +60,7 @@ func (a *deviceAsk) matches(d *model.NodeDevice) bool {
 	return true
 }
 
-// affinity is how far a group of devices meets the request's wishes, -1..1.
+// affinity is how far a group of devices meets the request's wishes: the weights of those it meets, and of all.
 func (a *deviceAsk) affinity(d *model.NodeDevice) (sum, weights float64) {
 	for i := range a.affinities {
 		f := &a.affinities[i]

@@ -247,10 +247,12 @@ func (r *Rules) detail(v Verdict, n *model.Node) string {
 	case MissingDevices:
 		for i, d := range r.requested() {
 			if !hasDevices(n, r.Ask.devices[i:i+1]) {
-				return fmt.Sprintf("fewer than %d healthy %q that meet the device's constraints", d.Count, d.Name)
+				if len(d.Constraints) > 0 {
+					return fmt.Sprintf("no device %q that meets the request's constraints", d.Name)
+				}
+				return fmt.Sprintf("no device %q", d.Name)
 			}
 		}
-		return "not enough devices for all requests together"
 	case MissingVolumes:
 		for _, name := range sortedNames(r.group.Volumes) {
 			want := r.group.Volumes[name]

@@ -26,7 +26,7 @@ func TestConformance(t *testing.T) {
 func python(t *testing.T) string {
 	t.Helper()
 	if _, err := exec.LookPath("protoc"); err != nil {
-		t.Skip("protoc is missing (Debian: protobuf-compiler)")
+		t.Fatal("protoc is missing (Debian: protobuf-compiler)")
 	}
 	for _, name := range []string{"python3", "/usr/bin/python3"} {
 		path, err := exec.LookPath(name)
@@ -34,6 +34,6 @@ func python(t *testing.T) string {
 			return path
 		}
 	}
-	t.Skip("no Python has grpcio, protobuf and msgpack (Debian: python3-grpcio, python3-protobuf, python3-msgpack)")
+	t.Fatal("no Python has grpcio, protobuf and msgpack (Debian: python3-grpcio, python3-protobuf, python3-msgpack)")
 	return ""
 }
