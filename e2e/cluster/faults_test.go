@@ -20,8 +20,8 @@ import (
 	"github.com/droverhq/drover/e2e/harness"
 )
 
-// callers write jobs and read them, each through any server, for as long as a test breaks things.
-type callers struct {
+// traffic is callers that write jobs and read them, each through any server, for as long as a test breaks things.
+type traffic struct {
 	m      *machines
 	log    *history.Log
 	http   *http.Client
@@ -39,9 +39,9 @@ const (
 	callPause     = 25 * time.Millisecond
 )
 
-func newCallers(m *machines) *callers {
+func newTraffic(m *machines) *traffic {
 	ctx, stop := context.WithCancel(context.Background())
-	c := &callers{m: m, log: history.New(), stop: stop, http: &http.Client{
+	c := &traffic{m: m, log: history.New(), stop: stop, http: &http.Client{
 		Timeout: callTimeout, Transport: &http.Transport{DisableKeepAlives: true},
 	}}
 	for i := range callersAtOnce {
@@ -56,13 +56,13 @@ func newCallers(m *machines) *callers {
 	return c
 }
 
-func (c *callers) end() {
+func (c *traffic) end() {
 	c.stop()
 	c.wg.Wait()
 }
 
 // once does one operation and notes it.
-func (c *callers) once(caller int, write bool) {
+func (c *traffic) once(caller int, write bool) {
 	name := fmt.Sprintf("register-%d", rand.IntN(registersUsed))
 	addr := c.m.servers[rand.IntN(len(c.m.servers))].Addr
 	if write {
@@ -85,7 +85,7 @@ func (c *callers) once(caller int, write bool) {
 	p.Done(value)
 }
 
-func (c *callers) put(addr, name, value string) error {
+func (c *traffic) put(addr, name, value string) error {
 	body, err := json.Marshal(map[string]any{"Job": map[string]any{
 		"ID": name, "Name": name, "Type": "service", "Datacenters": []string{"*"}, "Meta": map[string]string{"value": value},
 		"TaskGroups": []any{map[string]any{"Name": "g", "Count": 0, "Tasks": []any{map[string]any{
@@ -107,7 +107,7 @@ func (c *callers) put(addr, name, value string) error {
 	return err
 }
 
-func (c *callers) get(addr, name string) (string, error) {
+func (c *traffic) get(addr, name string) (string, error) {
 	resp, err := c.http.Get(addr + "/v1/job/" + name + "?consistent")
 	if err != nil {
 		return "", err
@@ -125,7 +125,7 @@ func (c *callers) get(addr, name string) (string, error) {
 }
 
 // again waits until writes are acknowledged that began after now.
-func (c *callers) again(what string) {
+func (c *traffic) again(what string) {
 	c.m.t.Helper()
 	want := c.writes.Load() + callersAtOnce
 	began := time.Now()
@@ -149,7 +149,7 @@ func TestFaults(t *testing.T) {
 	all := []int{0, 1, 2}
 	m.servers[0].RunJob(job)
 	before := m.nodes[0].WaitAllocs("web", 2, "running", time.Minute)
-	c := newCallers(m)
+	c := newTraffic(m)
 	c.again("at first")
 
 	faults := []struct {
