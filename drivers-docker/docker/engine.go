@@ -48,6 +48,7 @@ type engine interface {
 	ImageLoad(ctx context.Context, in io.Reader, o ...client.ImageLoadOption) (client.ImageLoadResult, error)
 	ImageRemove(ctx context.Context, name string, o client.ImageRemoveOptions) (client.ImageRemoveResult, error)
 
+	ClientVersion() string // of the API that is spoken, once the engine has answered something
 	Close() error
 }
 

@@ -123,7 +123,7 @@ func fingerprint(i system.Info, p config.Plugin, bridge string, cpusetUnmanaged 
 // node is what the rules for containers need to know.
 func (d *Driver) node(s *session) spec.Node {
 	f := d.seen()
-	n := spec.Node{Windows: f.windows, CgroupV1: f.cgroupV1, Cores: f.cores}
+	n := spec.Node{Windows: f.windows, CgroupV1: f.cgroupV1, Cores: f.cores, API: s.engine.ClientVersion()}
 	if t := s.node.Topology; t != nil {
 		n.TotalMHz = t.TotalCompute()
 		if len(t.Cores) > 0 {

@@ -34,6 +34,10 @@ func TestRefusals(t *testing.T) {
 		"isolation":       {map[string]any{"isolation": "hyperv"}, "Windows only"},
 		"mount type":      {map[string]any{"mount": []any{map[string]any{"type": "nfs", "target": "/x"}}}, "none of volume, bind and tmpfs"},
 		"seccomp profile": {map[string]any{"security_opt": []any{"seccomp=/absent"}}, "seccomp profile"},
+		"device":          {map[string]any{"devices": []any{map[string]any{"host_path": "/dev/absent"}}}, "/dev/absent"},
+		"bind source":     {map[string]any{"mount": []any{map[string]any{"type": "bind", "source": "local/absent", "target": "/x"}}}, "local/absent"},
+		"network":         {map[string]any{"network_mode": "absent"}, "absent"},
+		"work dir":        {map[string]any{"work_dir": "relative"}, "relative"},
 		"no program":      {map[string]any{"command": "/absent", "args": []any{}}, "/absent"},
 	} {
 		t.Run(name, func(t *testing.T) {

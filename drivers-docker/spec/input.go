@@ -22,6 +22,7 @@ type Node struct {
 	CgroupV1 bool
 	Cores    int    // hardware threads, for the CPU quota
 	TotalMHz uint64 // compute of the whole node; 0 if unknown
+	API      string // version of the engine's API that is spoken, such as 1.41; empty if unknown
 }
 
 // Input is everything that decides about a container.

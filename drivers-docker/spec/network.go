@@ -10,6 +10,7 @@ import (
 
 	"github.com/moby/moby/api/types/container"
 	"github.com/moby/moby/api/types/network"
+	"github.com/moby/moby/client/pkg/versions"
 
 	"github.com/droverhq/drover/sdk/driver"
 )
@@ -133,6 +134,9 @@ func groupPort(ports []driver.Port, label string) (driver.Port, error) {
 	return driver.Port{}, fmt.Errorf("ports: the group's network has no port %q, only %s", label, strings.Join(known, ", "))
 }
 
+// macAddressAPI is the first version of the engine's API that takes hardware addresses where networks are joined.
+const macAddressAPI = "1.44"
+
 // endpoint is about the container's place in a network the user made; others have no such settings.
 func endpoint(in Input, mode container.NetworkMode) (*network.NetworkingConfig, error) {
 	c := in.Config
@@ -166,6 +170,9 @@ func endpoint(in Input, mode container.NetworkMode) (*network.NetworkingConfig, 
 		a.into(ip)
 	}
 	if c.MacAddress != "" {
+		if in.Node.API != "" && versions.LessThan(in.Node.API, macAddressAPI) {
+			return nil, fmt.Errorf("mac_address needs a Docker engine of API %s or newer, this node's has %s and would ignore it", macAddressAPI, in.Node.API)
+		}
 		mac, err := net.ParseMAC(c.MacAddress)
 		if err != nil {
 			return nil, fmt.Errorf("mac_address: %q is not a hardware address", c.MacAddress)

@@ -160,6 +160,7 @@ func TestCreateRefuses(t *testing.T) {
 		},
 		"no network of its own": func(in *Input) { in.Config.PortMap = map[string]int{"x": 1} },
 		"need network_mode":     func(in *Input) { in.Config.NetworkAliases = []string{"x"} },
+		"mac_address needs":     func(in *Input) { in.Config.MacAddress, in.Node.API = "02:42:ac:11:00:99", "1.41" },
 		"not such an address":   func(in *Input) { in.Config.NetworkMode, in.Config.IPv4Address = "mine", "::1" },
 		"names that begin with": func(in *Input) { in.Config.Labels = map[string]string{LabelNode: "other"} },
 		"driver_config is not allowed": func(in *Input) {

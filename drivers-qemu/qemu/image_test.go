@@ -99,6 +99,7 @@ func TestSniff(t *testing.T) {
 		"anything":         {"hello", "raw"},
 		"vmdk with parent": {"KDMV\x01 parentFileNameHint=\"/etc/shadow\"", ""},
 		"qed":              {"QED\x00", ""},
+		"luks":             {"LUKS\xba\xbe", ""},
 	} {
 		got, err := sniff(strings.NewReader(c.text))
 		if got != c.want || (err != nil) != (c.want == "") {
