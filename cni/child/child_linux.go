@@ -34,7 +34,7 @@ const linger = time.Second
 // Command is a process of the family. When ctx ends, it and what it started are killed.
 func (f Family) Command(ctx context.Context, path string, environ []string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, path)
-	cmd.Env = append(environ, mark+f.name+","+f.self)
+	cmd.Env = append(environ, mark+f.name+","+f.self+","+session(os.Getpid()))
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
 	cmd.WaitDelay = linger
@@ -51,7 +51,9 @@ func Run(cmd *exec.Cmd) error {
 }
 
 // EndOrphans kills the processes of the family whose network plugin is gone, and returns when none is left, with their
-// commands. What they were about to make would come after it was cleaned up.
+// commands. What they were about to make would come after it was cleaned up. A process that left the session which the
+// plugin runs in, as daemons do that a CNI plugin starts on purpose (a name server, a DHCP client), lives on: it serves
+// allocations, and its CNI plugin ends it with their removal.
 func (f Family) EndOrphans(ctx context.Context) (ended []string, err error) {
 	const pause = 10 * time.Millisecond
 	seen := map[string]bool{}
@@ -93,10 +95,15 @@ func (f Family) orphans() ([]int, error) {
 			continue // ended meanwhile
 		}
 		for field := range bytes.SplitSeq(text, []byte{0}) {
-			if starter, ok := bytes.CutPrefix(field, want); ok && !alive(string(starter)) {
-				pids = append(pids, pid)
-				break
+			rest, ok := bytes.CutPrefix(field, want)
+			if !ok {
+				continue
 			}
+			starter, itsSession, _ := strings.Cut(string(rest), ",")
+			if session(pid) == itsSession && !alive(starter) {
+				pids = append(pids, pid)
+			}
+			break
 		}
 	}
 	return pids, nil
@@ -113,17 +120,23 @@ func alive(identity string) bool {
 }
 
 // began is when a process began, in ticks since the machine did; "" if it has ended, waited for or not.
-func began(pid int) string {
-	const state, start = 0, 19 // fields after the name, which may hold anything
+func began(pid int) string { return stat(pid, 19) }
+
+// session is the session that a process is in: a group of its own keeps it, a daemon leaves it. "" if it has ended.
+func session(pid int) string { return stat(pid, 3) }
+
+// stat is a field of a living process after its name, which may hold anything.
+func stat(pid, field int) string {
+	const state = 0
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
 		return ""
 	}
 	fields := strings.Fields(string(text[bytes.LastIndexByte(text, ')')+1:]))
-	if len(fields) <= start || fields[state] == "Z" || fields[state] == "X" {
+	if len(fields) <= field || fields[state] == "Z" || fields[state] == "X" {
 		return ""
 	}
-	return fields[start]
+	return fields[field]
 }
 
 func command(pid int) string {

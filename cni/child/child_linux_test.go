@@ -7,17 +7,19 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 )
 
-// TestMain is also a network plugin that is killed while a CNI plugin of its works: it starts one and prints its number.
+// TestMain is also a network plugin that is killed while a CNI plugin of its works: it starts one, which starts another and
+// a daemon, and prints their numbers.
 func TestMain(m *testing.M) {
 	if name := os.Getenv("TEST_PARENT"); name != "" {
 		cmd := NewFamily(name).Command(context.Background(), "/bin/sh", []string{"PATH=" + os.Getenv("PATH")})
-		cmd.Args = append(cmd.Args, "-c", "sleep 600 & echo $$ $!; wait")
+		cmd.Args = append(cmd.Args, "-c", `sleep 600 & at=$!; setsid sleep 600 & echo $$ $at $!; wait`)
 		cmd.Stdout = os.Stdout
 		fmt.Fprintln(os.Stderr, Run(cmd))
 		os.Exit(1)
@@ -25,8 +27,8 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// parent starts one and returns it with the numbers of its child and grandchild.
-func parent(t *testing.T, family string) (p *exec.Cmd, child, grandchild int) {
+// parent starts one and returns it with the numbers of its child, grandchild and daemon.
+func parent(t *testing.T, family string) (p *exec.Cmd, child, grandchild, daemon int) {
 	t.Helper()
 	p = exec.Command(os.Args[0])
 	p.Env = append(os.Environ(), "TEST_PARENT="+family)
@@ -39,11 +41,19 @@ func parent(t *testing.T, family string) (p *exec.Cmd, child, grandchild int) {
 	}
 	t.Cleanup(func() { _ = p.Process.Kill(); _ = p.Wait() })
 	line, _ := bufio.NewReader(out).ReadString('\n')
-	if _, err := fmt.Sscan(line, &child, &grandchild); err != nil {
+	if _, err := fmt.Sscan(line, &child, &grandchild, &daemon); err != nil {
 		t.Fatalf("%q: %v", line, err)
 	}
-	t.Cleanup(func() { _ = syscall.Kill(-child, syscall.SIGKILL) })
-	return p, child, grandchild
+	t.Cleanup(func() {
+		_ = syscall.Kill(-child, syscall.SIGKILL)
+		_ = syscall.Kill(daemon, syscall.SIGKILL)
+	})
+	for late := time.Now().Add(20 * time.Second); session(daemon) != strconv.Itoa(daemon); {
+		if time.Now().After(late) {
+			t.Fatal("the daemon has no session of its own")
+		}
+	}
+	return p, child, grandchild, daemon
 }
 
 func TestOrphansAreEnded(t *testing.T) {
@@ -55,8 +65,8 @@ func TestOrphansAreEnded(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
 
-	p, child, grandchild := parent(t, name)
-	_, other, _ := parent(t, name+"other-")
+	p, child, grandchild, daemon := parent(t, name)
+	_, other, _, _ := parent(t, name+"other-")
 	if ended, err := f.EndOrphans(ctx); err != nil || len(ended) != 0 {
 		t.Fatalf("their network plugin lives, and %v were ended (%v)", ended, err)
 	}
@@ -74,6 +84,9 @@ func TestOrphansAreEnded(t *testing.T) {
 		if began(pid) != "" {
 			t.Errorf("process %d is there", pid)
 		}
+	}
+	if began(daemon) == "" {
+		t.Error("a daemon that has left the session was ended")
 	}
 	if began(other) == "" {
 		t.Error("a process of another family was ended")

@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"os/exec"
 	"slices"
+	"time"
 
 	"github.com/droverhq/drover/cni/conflist"
 	"github.com/droverhq/drover/cni/netns"
@@ -46,43 +47,84 @@ func (p *Provider) Audit(ctx context.Context, wanted []*network.Allocation) ([]n
 	if err := p.sweepForwards(ctx, &t); err != nil {
 		p.log.Warn("rules of the firewall plugin are left over", "error", err)
 	}
-	if err := rules.ReleaseUnwritten(ctx, t.leaseDir()); err != nil {
+	if err := t.releaseUnwritten(ctx); err != nil {
 		p.log.Warn("leases are left over", "error", err)
 	}
 	return findings, nil
 }
 
+// releaseUnwritten gives back what host-local was ended over, in all directories together within seconds: somebody else
+// may hold the lock of one, and the next audit comes soon.
+func (t *tools) releaseUnwritten(ctx context.Context) error {
+	const patience = 5 * time.Second
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	dirs, err := t.leaseDirs()
+	errs := []error{err}
+	for _, dir := range dirs {
+		errs = append(errs, rules.ReleaseUnwritten(ctx, dir))
+	}
+	return errors.Join(errs...)
+}
+
 // audit says of each record what of it is missing.
 func (t *tools) audit(ctx context.Context, records []*record.Record) (map[string]string, error) {
 	wrong := map[string]string{}
-	count := map[string]int{}
-	leased := map[netip.Addr]string{}
-	if slices.ContainsFunc(records, (*record.Record).OnBridge) {
-		list, err := rules.Nft(ctx, t.prefix)
-		if err != nil {
-			return nil, err
-		}
-		for _, r := range list {
-			count[r.Table+" "+r.ContainerID]++
-		}
-		leases, err := rules.Leases(t.leaseDir())
-		if err != nil {
-			return nil, err
-		}
-		for _, l := range leases {
-			leased[l.IP] = l.ContainerID
-		}
+	seen, err := t.look(ctx, records)
+	if err != nil {
+		return nil, err
 	}
 	for _, r := range records {
 		why := inside(r)
-		if why == "" && r.OnBridge() {
-			why = onBridge(r, count, leased)
+		if why == "" {
+			why = outside(r, seen)
 		}
 		if why != "" {
 			wrong[r.Alloc.ID] = why
 		}
 	}
 	return wrong, nil
+}
+
+// sight is what exists outside of namespaces.
+type sight struct {
+	rules  map[string]int                   // how many, by table and container id
+	leased map[string]map[netip.Addr]string // container ids by directory and address
+}
+
+// look reads what records should have outside of their namespaces.
+func (t *tools) look(ctx context.Context, records []*record.Record) (sight, error) {
+	seen := sight{map[string]int{}, map[string]map[netip.Addr]string{}}
+	listed := false
+	for _, r := range records {
+		for _, n := range r.Networks {
+			traces := conflist.TracesOf(n.Conf)
+			if (traces.Masquerade || traces.Ports) && !listed {
+				listed = true
+				list, err := rules.Nft(ctx, t.prefix)
+				if err != nil {
+					return seen, err
+				}
+				for _, r := range list {
+					seen.rules[r.Table+" "+r.ContainerID]++
+				}
+			}
+			for _, dir := range traces.Leases {
+				if seen.leased[dir] != nil {
+					continue
+				}
+				leases, err := rules.Leases(dir)
+				if err != nil {
+					return seen, err
+				}
+				seen.leased[dir] = map[netip.Addr]string{}
+				for _, l := range leases {
+					seen.leased[dir][l.IP] = l.ContainerID
+				}
+			}
+		}
+	}
+	return seen, nil
 }
 
 // inside looks into the namespace.
@@ -114,50 +156,61 @@ func inside(r *record.Record) string {
 	return ""
 }
 
-// onBridge looks for what the built-in network has outside of the namespace.
-func onBridge(r *record.Record, count map[string]int, leased map[netip.Addr]string) string {
+// outside looks for what the networks have outside of the namespace: leases, and rules in nftables.
+func outside(r *record.Record, seen sight) string {
+	masquerade, ports := 0, 0
 	for _, n := range r.Networks {
-		if n.Mode != conflist.BridgeMode {
-			continue
-		}
-		for _, text := range n.Status.Addresses {
-			p, err := netip.ParsePrefix(text)
-			if err == nil && leased[p.Addr()] != r.ContainerID {
+		traces := conflist.TracesOf(n.Conf)
+		addresses := prefixes(n.Status.Addresses)
+		for _, p := range addresses {
+			if len(traces.Leases) > 0 && !slices.ContainsFunc(traces.Leases, func(dir string) bool { return seen.leased[dir][p.Addr()] == r.ContainerID }) {
 				return fmt.Sprintf("the lease of %s is gone", p.Addr())
 			}
 		}
-		if count["cni_plugins_masquerade "+r.ContainerID] < len(n.Status.Addresses) {
-			return "its masquerading rules are gone"
+		if traces.Masquerade && !rules.CutOff(traces.Name, n.Interface, r.ContainerID) {
+			masquerade += len(addresses)
+		}
+		if traces.Ports {
+			ports += portRules(r.Alloc.Ports, n.Mode, addresses, traces.SNAT)
 		}
 	}
-	if have, want := count["cni_hostport "+r.ContainerID], portRules(r); have < want {
-		return fmt.Sprintf("%d of %d rules of its ports are gone", want-have, want)
+	if seen.rules["cni_plugins_masquerade "+r.ContainerID] < masquerade {
+		return "its masquerading rules are gone"
+	}
+	if have := seen.rules["cni_hostport "+r.ContainerID]; have < ports {
+		return fmt.Sprintf("%d of %d rules of its ports are gone", ports-have, ports)
 	}
 	return ""
 }
 
-// portRules is how many rules the portmap plugin makes for an allocation: per address, two of each port that its family
-// has (TCP and UDP), and those that let the allocation and the host itself in.
-func portRules(r *record.Record) int {
-	rules := 0
-	for _, n := range r.Networks {
-		if n.Mode != conflist.BridgeMode {
-			continue
+func prefixes(texts []string) (list []netip.Prefix) {
+	for _, text := range texts {
+		if p, err := netip.ParsePrefix(text); err == nil {
+			list = append(list, p)
 		}
-		for _, text := range n.Status.Addresses {
-			if p, err := netip.ParsePrefix(text); err == nil {
-				rules += familyRules(r.Alloc.Ports, p.Addr().Is6())
-			}
+	}
+	return list
+}
+
+// portRules is how many rules the portmap plugin makes for an interface of a mode: those of each family that it has an
+// address of.
+func portRules(ports []network.Port, mode string, addresses []netip.Prefix, snat bool) int {
+	rules := 0
+	for _, v6 := range []bool{false, true} {
+		if slices.ContainsFunc(addresses, func(p netip.Prefix) bool { return p.Addr().Is6() == v6 }) {
+			rules += familyRules(ports, mode, v6, snat)
 		}
 	}
 	return rules
 }
 
-func familyRules(ports []network.Port, v6 bool) int {
+// familyRules is how many of them are of one family: two of each port that it has (TCP and UDP), and with snat those that
+// let the allocation itself in, and the host by its loopback, which IPv6 has none of.
+func familyRules(ports []network.Port, mode string, v6, snat bool) int {
 	const hairpin, loopback = 1, 1
 	rules, asked := 0, false
 	for _, p := range ports {
-		if p.Mode != "" && p.Mode != conflist.BridgeMode {
+		if p.Mode != "" && p.Mode != mode {
 			continue
 		}
 		asked = true
@@ -169,6 +222,8 @@ func familyRules(ports []network.Port, v6 bool) int {
 	switch {
 	case !asked:
 		return 0
+	case !snat:
+		return rules
 	case v6:
 		return rules + hairpin
 	}

@@ -22,6 +22,7 @@ type binary struct {
 	size     int64
 	modified time.Time
 	version  string
+	until    time.Time // when it is asked again although it did not change; zero = never
 }
 
 func newCatalog() *catalog { return &catalog{known: map[string]binary{}} }
@@ -50,10 +51,18 @@ func (c *catalog) versions(ctx context.Context, family child.Family, path []stri
 }
 
 func (c *catalog) version(ctx context.Context, family child.Family, file string, info os.FileInfo) string {
+	const pause = time.Minute // until one that did not answer is asked again
 	b, ok := c.known[file]
-	if !ok || b.size != info.Size() || !b.modified.Equal(info.ModTime()) {
-		b = binary{info.Size(), info.ModTime(), ask(ctx, family, file)}
-		c.known[file] = b
+	late := !b.until.IsZero() && time.Now().After(b.until)
+	if !ok || late || b.size != info.Size() || !b.modified.Equal(info.ModTime()) {
+		version, said := ask(ctx, family, file)
+		b = binary{size: info.Size(), modified: info.ModTime(), version: version}
+		if !said {
+			b.until = time.Now().Add(pause)
+		}
+		if ctx.Err() == nil {
+			c.known[file] = b
+		}
 	}
 	return b.version
 }
@@ -63,8 +72,9 @@ const protocol = "0.4.0"
 
 var release = regexp.MustCompile(`plugin v?(\d+\.\d+\.\d+\S*)`)
 
-// ask runs a plugin without a command: the reference plugins then say who they are.
-func ask(ctx context.Context, family child.Family, file string) string {
+// ask runs a plugin without a command: the reference plugins then say who they are. It has not said so, and is to be asked
+// again, if it was ended before it did.
+func ask(ctx context.Context, family child.Family, file string) (version string, said bool) {
 	const patience = 2 * time.Second
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
@@ -73,7 +83,7 @@ func ask(ctx context.Context, family child.Family, file string) string {
 	cmd.Stdout, cmd.Stderr = &text, &text
 	_ = child.Run(cmd)
 	if m := release.FindSubmatch(text.Bytes()); m != nil {
-		return "v" + string(m[1])
+		return "v" + string(m[1]), true
 	}
-	return protocol
+	return protocol, ctx.Err() == nil
 }

@@ -150,14 +150,15 @@ func (p *Provider) Offers(ctx context.Context) (*network.Offers, error) {
 	o := &network.Offers{Attributes: map[string]string{}}
 	o.Modes = append(o.Modes, network.Mode{Name: noneMode, Healthy: true})
 	p.noteDir(err)
+	have := p.binaries.versions(ctx, t.family, t.Path)
 	for _, n := range list {
 		m := network.Mode{Name: n.Mode, Healthy: true}
-		if err := p.usable(ctx, &t, n); err != nil {
+		if err := usable(&t, n, have); err != nil {
 			m.Healthy, m.Description = false, err.Error()
 		}
 		o.Modes = append(o.Modes, m)
 	}
-	for name, version := range p.binaries.versions(ctx, t.family, t.Path) {
+	for name, version := range have {
 		o.Attributes["plugins.cni.version."+name] = version
 	}
 	o.Attributes["nomad.bridge.hairpin_mode"] = fmt.Sprint(t.Bridge.Hairpin)
@@ -183,12 +184,11 @@ func (p *Provider) noteDir(err error) {
 	}
 }
 
-// usable tells why a network cannot be had now.
-func (p *Provider) usable(ctx context.Context, t *tools, n *conflist.Network) error {
+// usable tells why a network cannot be had now. have are the CNI plugins that there are.
+func usable(t *tools, n *conflist.Network, have map[string]string) error {
 	if n.Err != nil {
 		return n.Err
 	}
-	have := p.binaries.versions(ctx, t.family, t.Path)
 	for _, name := range n.Binaries() {
 		if _, ok := have[name]; !ok {
 			return fmt.Errorf("CNI plugin %q is not in cni_path (%s)", name, strings.Join(t.Path, string(filepath.ListSeparator)))
@@ -233,7 +233,11 @@ func (p *Provider) List(ctx context.Context) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, container := range t.leftContainers(ctx) {
+	left, err := t.leftContainers(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, container := range left {
 		if id := strings.TrimPrefix(container, t.prefix); !slices.Contains(ids, id) {
 			ids = append(ids, id)
 		}
@@ -241,15 +245,26 @@ func (p *Provider) List(ctx context.Context) ([]string, error) {
 	return ids, nil
 }
 
-// leftContainers are the ids of our containers that rules and leases carry.
-func (t *tools) leftContainers(ctx context.Context) []string {
-	var ids []string
-	if list, err := rules.Nft(ctx, t.prefix); err == nil {
-		for _, r := range list {
-			ids = append(ids, r.ContainerID)
-		}
+// leftContainers are the ids of our containers that rules and leases carry. Who cannot look must not say that there are
+// none.
+func (t *tools) leftContainers(ctx context.Context) ([]string, error) {
+	list, err := rules.Nft(ctx, t.prefix)
+	if err != nil {
+		return nil, err
 	}
-	if leases, err := rules.Leases(t.leaseDir()); err == nil {
+	var ids []string
+	for _, r := range list {
+		ids = append(ids, r.ContainerID)
+	}
+	dirs, err := t.leaseDirs()
+	if err != nil {
+		return nil, err
+	}
+	for _, dir := range dirs {
+		leases, err := rules.Leases(dir)
+		if err != nil {
+			return nil, err
+		}
 		for _, l := range leases {
 			if strings.HasPrefix(l.ContainerID, t.prefix) {
 				ids = append(ids, l.ContainerID)
@@ -257,9 +272,40 @@ func (t *tools) leftContainers(ctx context.Context) []string {
 		}
 	}
 	slices.Sort(ids)
-	return slices.Compact(ids)
+	return slices.Compact(ids), nil
 }
 
+// leaseDirs are where leases of ours may be: those of all records, and of all networks that there are.
+func (t *tools) leaseDirs() ([]string, error) {
+	ids, err := t.records.All()
+	if err != nil {
+		return nil, err
+	}
+	dirs := t.knownLeaseDirs()
+	for _, id := range ids {
+		r, err := t.records.Get(id)
+		if err != nil {
+			continue // deleted since it was listed, or damaged: whoever asks for it is told
+		}
+		for _, n := range r.Networks {
+			dirs = append(dirs, conflist.LeaseDirs(n.Conf)...)
+		}
+	}
+	slices.Sort(dirs)
+	return slices.Compact(dirs), nil
+}
+
+// knownLeaseDirs are those of the networks that there are. Offers says what is wrong with the others.
+func (t *tools) knownLeaseDirs() []string {
+	known, _ := t.networks()
+	var dirs []string
+	for _, n := range known {
+		dirs = append(dirs, conflist.LeaseDirs(n.Raw)...)
+	}
+	return dirs
+}
+
+// leaseDir is that of the built-in network.
 func (t *tools) leaseDir() string { return filepath.Join(t.Bridge.LeaseDir, t.Bridge.Name) }
 
 // namespacePath is where our namespace of an allocation is.

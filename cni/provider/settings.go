@@ -19,7 +19,7 @@ type Config struct {
 	BridgeName    string        `config:"bridge_network_name"`
 	BridgeSubnet  string        `config:"bridge_network_subnet"`
 	BridgeSubnet6 string        `config:"bridge_network_subnet_ipv6"`
-	Hairpin       bool          `config:"bridge_network_hairpin_mode"`
+	Hairpin       *bool         `config:"bridge_network_hairpin_mode"`
 	Timeout       time.Duration `config:"plugin_timeout" default:"30s"` // of one CNI plugin's run
 }
 
@@ -48,6 +48,10 @@ func resolve(c Config, node *network.Node) settings {
 		}
 		return fallback
 	}
+	hairpin := node.Settings["bridge_network_hairpin_mode"] == "true"
+	if c.Hairpin != nil {
+		hairpin = *c.Hairpin
+	}
 	return settings{
 		Path:      filepath.SplitList(pick(c.CNIPath, "cni_path", defaultPath)),
 		ConfigDir: pick(c.CNIConfigDir, "cni_config_dir", defaultConfigDir),
@@ -56,7 +60,7 @@ func resolve(c Config, node *network.Node) settings {
 			Name:     pick(c.BridgeName, "bridge_network_name", conflist.DefaultBridge),
 			Subnet:   pick(c.BridgeSubnet, "bridge_network_subnet", conflist.DefaultSubnet),
 			SubnetV6: pick(c.BridgeSubnet6, "bridge_network_subnet_ipv6", ""),
-			Hairpin:  c.Hairpin || node.Settings["bridge_network_hairpin_mode"] == "true",
+			Hairpin:  hairpin,
 			LeaseDir: filepath.Join(node.StateDir, "leases"),
 		},
 	}
@@ -69,10 +73,8 @@ func (p *Provider) configure(_ context.Context, c *plugin.Configuration[Config])
 	if c.Config.Timeout < time.Second {
 		return fmt.Errorf("plugin_timeout %s is below one second", c.Config.Timeout)
 	}
-	for key, text := range map[string]string{"cni_config_dir": c.Config.CNIConfigDir} {
-		if text != "" && !filepath.IsAbs(text) {
-			return fmt.Errorf("%s %q is not absolute", key, text)
-		}
+	if dir := c.Config.CNIConfigDir; dir != "" && !filepath.IsAbs(dir) {
+		return fmt.Errorf("cni_config_dir %q is not absolute", dir)
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -87,7 +87,7 @@ func (p *Provider) find(ctx context.Context, t *tools, known []*conflist.Network
 	if i < 0 {
 		return nil, fmt.Errorf("network %q is not offered here; %s has no configuration of that name", mode, t.ConfigDir)
 	}
-	if err := p.usable(ctx, t, known[i]); err != nil {
+	if err := usable(t, known[i], p.binaries.versions(ctx, t.family, t.Path)); err != nil {
 		return nil, fmt.Errorf("network %q: %w", mode, err)
 	}
 	return known[i], nil
@@ -171,26 +171,31 @@ func (t *tools) regain(r *record.Record) error {
 // detach undoes the attachments, also those that were made in part, and goes on after an error.
 func (t *tools) detach(ctx context.Context, r *record.Record) error {
 	var errs []error
+	dirs := t.knownLeaseDirs()
 	for _, n := range slices.Backward(r.Networks) {
 		errs = append(errs, t.runtime.Detach(ctx, r, n))
 		for _, dir := range conflist.LeaseDirs(n.Conf) {
+			dirs = append(dirs, dir)
 			errs = append(errs, rules.ReleaseUnwritten(ctx, dir))
 		}
 	}
 	if len(r.Networks) > 0 {
-		errs = append(errs, t.sweep(ctx, r.ContainerID))
+		errs = append(errs, t.sweep(ctx, r.ContainerID, dirs))
 	}
 	return errors.Join(errs...)
 }
 
 // sweep removes the rules and leases that carry a container's id, however they came there.
-func (t *tools) sweep(ctx context.Context, containerID string) error {
+func (t *tools) sweep(ctx context.Context, containerID string, leaseDirs []string) error {
 	found, err := rules.Nft(ctx, containerID[:len(containerID)-1])
 	found = slices.DeleteFunc(found, func(r rules.Rule) bool { return r.ContainerID != containerID })
 	errs := []error{err, rules.DeleteNft(ctx, found)}
-	leases, err := rules.Leases(t.leaseDir())
-	leases = slices.DeleteFunc(leases, func(l rules.Lease) bool { return l.ContainerID != containerID })
-	return errors.Join(append(errs, err, rules.Release(leases))...)
+	for _, dir := range leaseDirs {
+		leases, err := rules.Leases(dir)
+		leases = slices.DeleteFunc(leases, func(l rules.Lease) bool { return l.ContainerID != containerID })
+		errs = append(errs, err, rules.Release(leases))
+	}
+	return errors.Join(errs...)
 }
 
 // Teardown implements network.Network.
@@ -201,7 +206,8 @@ func (p *Provider) Teardown(ctx context.Context, req *network.TeardownRequest) e
 	}
 	r, err := t.records.Get(req.AllocID)
 	if errors.Is(err, network.ErrUnknown) {
-		return t.sweep(ctx, t.prefix+req.AllocID) // old rules that somebody restored
+		dirs, err := t.leaseDirs()
+		return errors.Join(err, t.sweep(ctx, t.prefix+req.AllocID, dirs)) // old rules that somebody restored
 	}
 	if err != nil {
 		return err

@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"strings"
 
-	"github.com/droverhq/drover/cni/conflist"
 	"github.com/droverhq/drover/sdk/network"
 )
 
@@ -111,14 +110,4 @@ func (s *Store) All() ([]string, error) {
 		}
 	}
 	return ids, nil
-}
-
-// OnBridge tells whether one of the networks is the built-in one.
-func (r *Record) OnBridge() bool {
-	for _, n := range r.Networks {
-		if n.Mode == conflist.BridgeMode {
-			return true
-		}
-	}
-	return false
 }

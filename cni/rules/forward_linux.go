@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/netip"
 	"os/exec"
+	"slices"
 	"strings"
 )
 
@@ -20,13 +21,16 @@ type Forward struct {
 	IP      netip.Addr
 }
 
-// Forwards lists the firewall plugin's rules. No chain, or no iptables, holds none.
+// Forwards lists the firewall plugin's rules. No chain, or no such program, holds none.
 func Forwards(ctx context.Context) ([]Forward, error) {
 	var all []Forward
 	for _, program := range []string{"iptables", "ip6tables"} {
 		text, err := iptables(ctx, program, "-S", forwardChain)
-		if err != nil {
+		if err != nil && holdsNone(err) {
 			continue // the chain is made with the first allocation
+		}
+		if err != nil {
+			return nil, err
 		}
 		for line := range strings.Lines(string(text)) {
 			if f, ok := forward(program, line); ok {
@@ -35,6 +39,17 @@ func Forwards(ctx context.Context) ([]Forward, error) {
 		}
 	}
 	return all, nil
+}
+
+// holdsNone tells whether a list could not be had because there is nothing: no program, no chain, or a family that the
+// kernel does not have.
+func holdsNone(err error) bool {
+	return errors.Is(err, exec.ErrNotFound) || slices.ContainsFunc([]string{
+		"No chain/target/match by that name",    // of both backends
+		"chain `" + forwardChain + "' in table", // iptables-nft 1.8: it "is incompatible", which is what a missing one is called
+		"does not exist",                        // the table
+		"Address family not supported",          // IPv6 is off
+	}, func(text string) bool { return strings.Contains(err.Error(), text) })
 }
 
 // forward reads a line such as `-A CNI-FORWARD -s 172.26.64.5/32 -j ACCEPT`.

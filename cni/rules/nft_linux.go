@@ -58,12 +58,25 @@ func Nft(ctx context.Context, prefix string) ([]Rule, error) {
 			if x.Rule == nil {
 				continue
 			}
+			if len(x.Rule.Comment) >= maxComment {
+				continue
+			}
 			if m := id.FindStringSubmatch(x.Rule.Comment); m != nil {
 				rules = append(rules, Rule{x.Rule.Family, x.Rule.Table, x.Rule.Chain, x.Rule.Handle, m[1]})
 			}
 		}
 	}
 	return rules, nil
+}
+
+// maxComment is what nftables holds; the plugins cut off what is longer, and whose such a rule is cannot be told.
+const maxComment = 128
+
+// CutOff tells whether the masquerading rules of an attachment do not end with the container's id: their comment is two
+// hashes of 16 digits, and the names.
+func CutOff(network, ifname, containerID string) bool {
+	const hashes = 16 + 1 + 16
+	return hashes+len(", net: , if: , id: ")+len(network)+len(ifname)+len(containerID) >= maxComment
 }
 
 // DeleteNft deletes rules; one that is gone is fine.

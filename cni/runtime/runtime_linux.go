@@ -103,6 +103,9 @@ func prepare(rec *record.Record, n *record.Network) (*libcni.NetworkConfigList, 
 		addresses := want.Addresses
 		if len(addresses) == 0 { // made anew after something was lost: the address stays
 			addresses = bare(n.Status.Addresses)
+			if err := takeAddresses(list); err != nil {
+				return nil, nil, fmt.Errorf("network %s: %w", n.Mode, err)
+			}
 		}
 		if len(addresses) > 0 {
 			rt.CapabilityArgs["ips"] = addresses
@@ -112,6 +115,24 @@ func prepare(rec *record.Record, n *record.Network) (*libcni.NetworkConfigList, 
 		rt.CapabilityArgs["portMappings"] = ports
 	}
 	return list, rt, nil
+}
+
+// takeAddresses has host-local hear of the addresses even where the list does not pass them on.
+func takeAddresses(list *libcni.NetworkConfigList) error {
+	for i, p := range list.Plugins {
+		if p.Network.IPAM.Type != "host-local" {
+			continue
+		}
+		can := map[string]bool{"ips": true}
+		for name, supported := range p.Network.Capabilities {
+			can[name] = can[name] || supported
+		}
+		var err error
+		if list.Plugins[i], err = libcni.InjectConf(p, map[string]any{"capabilities": can}); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // mapping is an entry of the portMappings capability.

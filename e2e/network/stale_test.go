@@ -258,6 +258,79 @@ func TestLostAndRestoredPartsAreMended(t *testing.T) {
 	s.clean(one.ID, two.ID)
 }
 
+// TestLostPartsOfOtherNetworksAreMended: the same for a network of cni_config_dir that keeps its leases elsewhere.
+func TestLostPartsOfOtherNetworksAreMended(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, "")
+	leases := t.TempDir()
+	s.conflist("far", fmt.Sprintf(`{"cniVersion": "1.0.0", "name": "far", "plugins": [
+  {"type": "bridge", "bridge": %q, "isGateway": true, "ipMasq": true, "ipMasqBackend": "nftables", "ipam": {"type": "host-local", "subnet": %q, "dataDir": %q}},
+  {"type": "portmap", "backend": "nftables", "capabilities": {"portMappings": true}}]}`, s.bridge, s.net("0/24"), leases))
+	s.boot()
+	s.untilMode("cni/far", "")
+	s.RunJob(strings.Replace(fmt.Sprintf(many, 1), `mode = "bridge"`, `mode = "cni/far"`, 1))
+	one := s.alloc(s.WaitAllocs("many", 1, "running", time.Minute)[0].ID)
+	s.answers(one)
+	address := one.NetworkStatus.Address
+	lease := filepath.Join(leases, "far", address)
+	carried, err := os.ReadFile(lease)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := func(table ...string) string {
+		t.Helper()
+		out, err := exec.Command("nft", append([]string{"list", "table"}, table...)...).CombinedOutput()
+		if err != nil {
+			t.Fatalf("nft list table %v: %v: %s", table, err, out)
+		}
+		return string(out)
+	}
+
+	t.Run("rules", func(t *testing.T) {
+		if n := deleteRules(t, address+":8080", 1); n != 1 {
+			t.Fatalf("%d rules were deleted", n)
+		}
+		s.within(t, "the rule is back", func() error {
+			if n := strings.Count(text("ip", "cni_hostport"), address+":8080"); n != 2 {
+				return fmt.Errorf("%d rules lead to %s, want those of TCP and UDP", n, address)
+			}
+			return nil
+		})
+		s.answers(one)
+	})
+	t.Run("lease", func(t *testing.T) {
+		if err := os.Remove(lease); err != nil {
+			t.Fatal(err)
+		}
+		s.within(t, "the lease is back", func() error {
+			_, err := os.Stat(lease)
+			return err
+		})
+		s.answers(one)
+	})
+	t.Run("lease of nobody", func(t *testing.T) {
+		stray := filepath.Join(leases, "far", s.net("200"))
+		other := strings.Replace(string(carried), one.ID, strings.Repeat("0", len(one.ID)), 1)
+		if err := os.WriteFile(stray, []byte(other), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		s.within(t, "it is gone", func() error {
+			if _, err := os.Stat(stray); err == nil {
+				return fmt.Errorf("%s is there", stray)
+			}
+			return nil
+		})
+	})
+	if again := s.alloc(one.ID).NetworkStatus.Address; again != address {
+		t.Errorf("it had the address %s and has %s", address, again)
+	}
+	s.MustCLI("job", "stop", "-purge", "many")
+	s.clean(one.ID)
+	if left, _ := filepath.Glob(filepath.Join(leases, "far", "10.*")); len(left) > 0 {
+		t.Errorf("leases are left: %v", left)
+	}
+}
+
 // within is the issue's word: a difference is gone within 10 s.
 func (s *site) within(t *testing.T, what string, f func() error) {
 	t.Helper()

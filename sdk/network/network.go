@@ -38,7 +38,9 @@ import (
 //
 // # What the SDK promises the author
 //
-// Calls about one allocation never overlap; calls about different ones do. An order that a later one has overtaken (a
+// Setup, Teardown and Status of one allocation never overlap; those of different ones do. List and Audit are about all
+// allocations and may come while any of them is being worked on: what they then see in part, the SDK leaves to whoever works
+// on it, by the order of requests. An order that a later one has overtaken (a
 // reconciliation that began before an allocation was torn down) is not carried out. Setup's Status is checked.
 type Network interface {
 	// Offers lists the modes that can be had on this node. It is called as soon as a host listens, then every 5 s (see

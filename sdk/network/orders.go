@@ -15,13 +15,15 @@ type orders struct {
 type order struct {
 	turn     chan struct{} // holds one while nobody works on the allocation
 	revision uint64        // of the latest that was let through
+	users    int           // that work on it or wait for their turn; guarded by orders.mu
 }
 
 func newOrders() *orders { return &orders{all: map[string]*order{}} }
 
 // do calls f when it is its turn. Revision 0 is never overtaken.
 func (o *orders) do(ctx context.Context, id string, revision uint64, f func() error) error {
-	mine := o.of(id)
+	mine := o.enter(id)
+	defer o.leave(mine)
 	select {
 	case <-mine.turn:
 	case <-ctx.Done():
@@ -37,7 +39,8 @@ func (o *orders) do(ctx context.Context, id string, revision uint64, f func() er
 	return f()
 }
 
-func (o *orders) of(id string) *order {
+// enter keeps the order from being forgotten until leave.
+func (o *orders) enter(id string) *order {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	mine := o.all[id]
@@ -46,7 +49,14 @@ func (o *orders) of(id string) *order {
 		mine.turn <- struct{}{}
 		o.all[id] = mine
 	}
+	mine.users++
 	return mine
+}
+
+func (o *orders) leave(mine *order) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	mine.users--
 }
 
 // prune forgets allocations that the latest reconciliation neither wanted nor found: nothing older can still come.
@@ -54,13 +64,9 @@ func (o *orders) prune(known map[string]bool, revision uint64) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	for id, one := range o.all {
-		select {
-		case <-one.turn:
-			if !known[id] && one.revision < revision {
-				delete(o.all, id)
-			}
-			one.turn <- struct{}{}
-		default: // somebody works on it
+		// Without users nobody changes the revision: they take their turn between enter and leave.
+		if one.users == 0 && !known[id] && one.revision < revision {
+			delete(o.all, id)
 		}
 	}
 }

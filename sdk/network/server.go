@@ -166,9 +166,20 @@ func (s service) tearDown(ctx context.Context, r *TeardownRequest, revision uint
 }
 
 func (s service) Status(ctx context.Context, req *networkv1.StatusRequest) (*networkv1.StatusResponse, error) {
-	st, err := s.impl.Status(ctx, req.GetAllocationId())
+	id := req.GetAllocationId()
+	if err := validID(id); err != nil {
+		return nil, status.Error(codes.InvalidArgument, err.Error())
+	}
+	var st *Status
+	err := s.orders.do(ctx, id, 0, func() (err error) {
+		st, err = s.impl.Status(ctx, id)
+		return err
+	})
 	if err != nil {
 		return nil, wireError(err)
+	}
+	if st == nil {
+		return nil, fmt.Errorf("allocation %s: the plugin gave no status", id)
 	}
 	return &networkv1.StatusResponse{Status: st.Proto()}, nil
 }
