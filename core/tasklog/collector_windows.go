@@ -16,10 +16,12 @@ import (
 )
 
 // collector is the process. Unlike on Linux each pipe has a goroutine: Windows has no splice, so bytes pass through this
-// process' memory, and a collector that is killed loses what it had read and not yet written.
+// process' memory, and a collector that is killed loses what it had read and not yet written. What the pipes hold, see
+// [vault].
 type collector struct {
 	options
 	registry *registry
+	vault    *vault
 	end      context.CancelFunc
 
 	mu      sync.Mutex
@@ -46,7 +48,7 @@ func run(ctx context.Context, o options) error {
 		return err
 	}
 	defer c.release()
-	listener, err := listenPipe(controlPipe(o.socket))
+	listener, err := listenPipe(controlPipe(o.socket), true)
 	if err != nil {
 		return err
 	}
@@ -108,8 +110,10 @@ func (c *collector) restore() error {
 	for _, err := range broken {
 		c.logf("%v", err)
 	}
+	vault, left := openVault(c.state)
+	c.vault = vault
 	for _, rec := range records {
-		h, err := c.start(rec)
+		h, err := c.start(rec, left[rec.Stream.ID])
 		if h.broken = err; err != nil {
 			c.logf("%v", err)
 			c.publish(Event{Time: time.Now(), Kind: EventError, StreamID: rec.Stream.ID, Message: err.Error()})
@@ -119,8 +123,8 @@ func (c *collector) restore() error {
 	return nil
 }
 
-func (c *collector) start(rec record) (*held, error) {
-	return startHeld(rec, c.journalPath(rec.Stream.ID), c.stallLimit, c.publish)
+func (c *collector) start(rec record, left []windows.Handle) (*held, error) {
+	return startHeld(rec, c.journalPath(rec.Stream.ID), c.stallLimit, c.vault, left, c.publish)
 }
 
 // journalPath is where the stream's cursor is kept.
@@ -180,6 +184,7 @@ func (c *collector) release() {
 	for s := range c.clients {
 		s.conn.Close()
 	}
+	c.vault.leave()
 	for _, h := range c.streams {
 		h.finish()
 	}

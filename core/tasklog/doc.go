@@ -5,8 +5,9 @@
 // the only record of how far it came, so there is nothing that could disagree with it after a kill. A byte reaches its file
 // within 10 ms, unless the machine is overloaded.
 //
-// On Windows the FIFOs are named pipes and the socket is one too. Their bytes pass through the collector's memory, and its
-// death closes them: it loses what it had read and not yet written, and tasks that write meanwhile get an error.
+// On Windows the FIFOs are named pipes and the socket is one too. Their bytes pass through the collector's memory: a kill
+// loses what it had read and not yet written. The pipes themselves survive it, because the agent's process holds a second
+// handle of each reading end, which the next collector takes back. The agent and the collector killed together break them.
 //
 // The package has three sides:
 //

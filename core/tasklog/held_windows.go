@@ -2,26 +2,24 @@ package tasklog
 
 import (
 	"fmt"
-	"net"
 	"sync"
 	"time"
-)
 
-// drainQuiet is how long a stream that is being closed must be silent while a writer still holds its pipe. The exit of the
-// task is known then, and what it wrote is in the pipe's buffer.
-const drainQuiet = 100 * time.Millisecond
+	"golang.org/x/sys/windows"
+)
 
 // held is a stream in the collector: a named pipe with any number of writers, and the files they end up in.
 type held struct {
 	rec    record
 	report func(Event)
 	limit  time.Duration // how long a write waits for a full disk before bytes are dropped
-	pipe   *pipeListener // nil for streams that are written by append only
+	vault  *vault
+	pipe   *pipeListener  // nil for streams that are written by append only
+	closed windows.Handle // event: the stream is being closed
 
 	mu      sync.Mutex // guards the rest, and the sink's calls
 	sink    *sink      // nil while broken
 	broken  error
-	writers map[net.Conn]struct{}
 	closing bool
 	dropped int64
 	stalled bool
@@ -29,58 +27,76 @@ type held struct {
 	readers sync.WaitGroup
 }
 
-// startHeld opens files and pipe and begins to read.
-func startHeld(rec record, journalPath string, limit time.Duration, report func(Event)) (*held, error) {
-	h := &held{rec: rec, report: report, limit: limit, writers: map[net.Conn]struct{}{}}
+// startHeld opens files and pipe and begins to read. left are pipes of a collector that was killed.
+func startHeld(rec record, journalPath string, limit time.Duration, v *vault, left []windows.Handle, report func(Event)) (*held, error) {
+	h := &held{rec: rec, report: report, limit: limit, vault: v}
 	s, err := openSink(rec.Stream, journalPath)
 	if err != nil {
+		closeAll(left)
 		return h, fmt.Errorf("open stream %s: %w", rec.Stream.ID, err)
 	}
-	if rec.Stream.FIFO != "" {
-		if h.pipe, err = listenPipe(rec.Stream.FIFO); err != nil {
-			s.close()
-			return h, fmt.Errorf("open stream %s: %w", rec.Stream.ID, err)
-		}
-		h.readers.Go(h.accept)
-	}
 	h.sink = s
+	if rec.Stream.FIFO == "" {
+		return h, nil
+	}
+	if h.closed, err = windows.CreateEvent(nil, 1, 0, nil); err == nil {
+		h.pipe, err = listenPipe(rec.Stream.FIFO, len(left) == 0)
+	}
+	if err != nil {
+		s.close()
+		h.sink = nil
+		closeAll(left)
+		return h, fmt.Errorf("open stream %s: %w", rec.Stream.ID, err)
+	}
+	for _, end := range left {
+		h.take(end)
+	}
+	h.readers.Go(h.accept)
 	return h, nil
+}
+
+func closeAll(handles []windows.Handle) {
+	for _, h := range handles {
+		windows.CloseHandle(h)
+	}
 }
 
 // accept takes every writer: a task opens its pipe for itself and again for each program that writes there by name.
 func (h *held) accept() {
 	for {
-		conn, err := h.pipe.Accept()
+		end, err := h.pipe.accept()
 		if err != nil {
 			return // closed
 		}
-		h.mu.Lock()
-		h.writers[conn] = struct{}{}
-		if h.closing {
-			_ = conn.SetReadDeadline(time.Now().Add(drainQuiet))
-		}
-		h.mu.Unlock()
-		h.readers.Go(func() { h.read(conn) })
+		h.take(end)
 	}
 }
 
+// take begins to read a writer's pipe.
+func (h *held) take(handle windows.Handle) {
+	end, err := newPipeEnd(handle, h.closed)
+	if err != nil {
+		windows.CloseHandle(handle)
+		return
+	}
+	if err := h.vault.put(handle, h.rec.Stream.ID); err != nil {
+		h.report(Event{Time: time.Now(), Kind: EventError, StreamID: h.rec.Stream.ID, Message: err.Error()})
+	}
+	h.readers.Go(func() { h.read(end) })
+}
+
 // read moves what one writer writes until it hangs up or, while the stream is being closed, falls silent.
-func (h *held) read(conn net.Conn) {
-	defer conn.Close()
+func (h *held) read(end *pipeEnd) {
+	defer end.close()
+	defer h.vault.drop(end.h)
 	buffer := make([]byte, 32<<10)
 	for {
-		n, err := conn.Read(buffer)
-		h.mu.Lock()
+		n, err := end.read(buffer)
 		if n > 0 {
+			h.mu.Lock()
 			h.store(buffer[:n])
+			h.mu.Unlock()
 		}
-		if h.closing {
-			_ = conn.SetReadDeadline(time.Now().Add(drainQuiet))
-		}
-		if err != nil {
-			delete(h.writers, conn)
-		}
-		h.mu.Unlock()
 		if err != nil {
 			return
 		}
@@ -123,8 +139,8 @@ func (h *held) store(data []byte) {
 func (h *held) finish() int64 {
 	h.mu.Lock()
 	h.closing = true
-	for conn := range h.writers {
-		_ = conn.SetReadDeadline(time.Now().Add(drainQuiet))
+	if h.closed != 0 {
+		_ = windows.SetEvent(h.closed)
 	}
 	h.mu.Unlock()
 	if h.pipe != nil {
@@ -133,6 +149,10 @@ func (h *held) finish() int64 {
 	h.readers.Wait()
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	if h.closed != 0 {
+		windows.CloseHandle(h.closed)
+		h.closed = 0
+	}
 	if h.sink != nil {
 		h.sink.close()
 		h.sink = nil

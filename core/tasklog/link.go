@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"os"
 	"sync"
 	"time"
 )
@@ -35,7 +36,7 @@ func newLink(ctx context.Context, conn net.Conn, onEvent func(Event)) (*link, er
 	l := &link{conn: conn, onEvent: onEvent, lost: make(chan struct{}), pending: map[uint64]chan *message{}}
 	go l.read()
 	var reply message
-	if err := l.request(ctx, &message{Op: opHello, Version: protocolVersion, Events: true}, nil, &reply); err != nil {
+	if err := l.request(ctx, &message{Op: opHello, Version: protocolVersion, PID: os.Getpid(), Events: true}, nil, &reply); err != nil {
 		l.close()
 		return nil, err
 	}

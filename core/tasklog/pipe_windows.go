@@ -47,8 +47,9 @@ type pipeListener struct {
 	closed bool
 }
 
-// listenPipe makes a named pipe that only this user and the system may open. It fails if the name is taken.
-func listenPipe(name string) (*pipeListener, error) {
+// listenPipe makes a named pipe that only this user and the system may open. If it is to be the first of this name it fails
+// if the name is taken.
+func listenPipe(name string, first bool) (*pipeListener, error) {
 	l := &pipeListener{name: strings.ReplaceAll(name, "/", `\`)}
 	text, err := private()
 	if err == nil {
@@ -58,7 +59,11 @@ func listenPipe(name string) (*pipeListener, error) {
 		l.stop, err = windows.CreateEvent(nil, 1, 0, nil)
 	}
 	if err == nil {
-		l.next, err = l.instance(windows.FILE_FLAG_FIRST_PIPE_INSTANCE)
+		flags := uint32(0)
+		if first {
+			flags = windows.FILE_FLAG_FIRST_PIPE_INSTANCE
+		}
+		l.next, err = l.instance(flags)
 	}
 	if err != nil {
 		if l.stop != 0 {
@@ -92,6 +97,15 @@ func (l *pipeListener) instance(flags uint32) (windows.Handle, error) {
 
 // Accept waits for a client. After Close it returns net.ErrClosed.
 func (l *pipeListener) Accept() (net.Conn, error) {
+	h, err := l.accept()
+	if err != nil {
+		return nil, err
+	}
+	return newPipeConn(h, l.name), nil
+}
+
+// accept is Accept for those who read in their own way.
+func (l *pipeListener) accept() (windows.Handle, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for !l.closed {
@@ -102,9 +116,9 @@ func (l *pipeListener) Accept() (net.Conn, error) {
 				l.next = 0
 				l.closed = true
 				windows.CloseHandle(h)
-				return nil, fmt.Errorf("make another instance of named pipe %s: %w", l.name, err)
+				return 0, fmt.Errorf("make another instance of named pipe %s: %w", l.name, err)
 			}
-			return newPipeConn(h, l.name), nil
+			return h, nil
 		}
 		if errors.Is(err, windows.ERROR_NO_DATA) { // came and went
 			windows.CloseHandle(l.next)
@@ -115,14 +129,14 @@ func (l *pipeListener) Accept() (net.Conn, error) {
 		}
 		if !l.closed {
 			l.closed = true
-			return nil, fmt.Errorf("wait for a client of named pipe %s: %w", l.name, err)
+			return 0, fmt.Errorf("wait for a client of named pipe %s: %w", l.name, err)
 		}
 	}
 	if l.next != 0 {
 		windows.CloseHandle(l.next)
 		l.next = 0
 	}
-	return nil, net.ErrClosed
+	return 0, net.ErrClosed
 }
 
 // connect waits until a client has opened the waiting instance, or the listener is closed.

@@ -111,6 +111,9 @@ func (s *session) hello(m, reply *message) error {
 		return fmt.Errorf("%w: client %d, collector %d", ErrVersion, m.Version, protocolVersion)
 	}
 	s.events.Store(m.Events)
+	if err := s.c.vault.use(m.PID); err != nil {
+		s.c.logf("%v", err)
+	}
 	if m.Events {
 		s.c.mu.Lock()
 		queued := s.c.queued
@@ -151,7 +154,7 @@ func (c *collector) open(s *Stream) error {
 		return c.limit(h, Limits{want.MaxFiles, want.MaxFileSize})
 	}
 	rec := record{Stream: want}
-	h, err := c.start(rec)
+	h, err := c.start(rec, nil)
 	if err != nil {
 		return err
 	}

@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -29,6 +31,7 @@ func TestTasks(t *testing.T) {
 	}
 	t.Run("output, environment and exit code", a.testOutput)
 	t.Run("a stop ends the whole tree", a.testTree)
+	t.Run("the log collector is killed", a.testCollectorKilled)
 }
 
 func (a *agent) testOutput(t *testing.T) {
@@ -117,4 +120,86 @@ func (m *machine) processes() string {
 		b.WriteString(strings.ReplaceAll(string(line), "\x00", " ") + "\n")
 	}
 	return b.String()
+}
+
+// lastLine is what testCollectorKilled's task counts to.
+const lastLine = 5000
+
+// testCollectorKilled kills the log collector while a task writes all it can, and again: the task writes on into the same
+// pipe, and what is lost is at most what the collector had read and not yet stored.
+func (a *agent) testCollectorKilled(t *testing.T) {
+	a.RunJob(fmt.Sprintf(`job "count" {
+  type = "batch"
+  group "g" {
+    task "t" {
+      driver = "raw_exec"
+      logs {
+        max_files     = 2
+        max_file_size = 10
+      }
+      config {
+        command = "cmd.exe"
+        args    = ["/c", "for /L %%i in (1,1,%d) do @echo %%i"]
+      }
+    }
+  }
+}`, lastLine))
+	alloc := a.WaitAllocs("count", 1, "running", time.Minute)[0]
+	log := a.m.file("data", "alloc", alloc.ID, "alloc", "logs", "t.stdout.0")
+	lines := func() []string {
+		text, _ := os.ReadFile(log)
+		return strings.Fields(string(text))
+	}
+	for kill := range 2 {
+		harness.Eventually(t, time.Minute, "the task writes", func() error {
+			if n := len(lines()); n < (kill+1)*1000 {
+				return fmt.Errorf("%d lines", n)
+			}
+			return nil
+		})
+		pid := a.m.pid("drover logs ")
+		if pid == 0 {
+			t.Fatalf("no collector among\n%s", a.m.processes())
+		}
+		if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+			t.Fatal(err)
+		}
+		harness.Eventually(t, time.Minute, "another collector", func() error {
+			if now := a.m.pid("drover logs "); now == 0 || now == pid {
+				return fmt.Errorf("pid %d, killed was %d", now, pid)
+			}
+			return nil
+		})
+	}
+	a.WaitAllocs("count", 1, "complete", 2*time.Minute)
+	last, lost := 0, 0
+	for _, line := range lines() {
+		n, err := strconv.Atoi(line)
+		if err != nil || n <= last || n > lastLine {
+			continue // of a line that was cut, which counts as lost
+		}
+		lost += n - last - 1
+		last = n
+	}
+	lost += lastLine - last
+	t.Logf("%d of %d lines are lost", lost, lastLine)
+	if lost > lastLine/5 { // a read takes a few lines; without the second handles all would be lost from the first kill on
+		t.Errorf("%d of %d lines are lost, the last one is %d", lost, lastLine, last)
+	}
+}
+
+// pid is a process of the machine whose command line begins so, 0 if there is none.
+func (m *machine) pid(command string) int {
+	dirs, _ := filepath.Glob("/proc/[0-9]*")
+	for _, dir := range dirs {
+		line, _ := os.ReadFile(filepath.Join(dir, "cmdline"))
+		if !strings.HasPrefix(strings.ReplaceAll(string(line), "\x00", " "), command) {
+			continue
+		}
+		env, _ := os.ReadFile(filepath.Join(dir, "environ"))
+		if n, err := strconv.Atoi(filepath.Base(dir)); err == nil && strings.Contains(string(env), "WINEPREFIX="+m.prefix+"\x00") {
+			return n
+		}
+	}
+	return 0
 }
