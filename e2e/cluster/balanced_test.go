@@ -28,15 +28,15 @@ type load struct {
 	seen   map[string]int // answers by greeting
 }
 
-// callers ask at a time, each again this soon after an answer.
+// askers ask at a time, each again this soon after an answer.
 const (
-	callers   = 4
-	callAgain = 10 * time.Millisecond
+	askers   = 4
+	askAgain = 10 * time.Millisecond
 )
 
 func startLoad(t *testing.T, url string) *load {
 	l := &load{url: url, stop: make(chan struct{}), seen: map[string]int{}}
-	for range callers {
+	for range askers {
 		l.wg.Go(func() {
 			c := &http.Client{Timeout: 20 * time.Second, Transport: &http.Transport{}}
 			defer c.CloseIdleConnections()
@@ -45,7 +45,7 @@ func startLoad(t *testing.T, url string) *load {
 				select {
 				case <-l.stop:
 					return
-				case <-time.After(callAgain):
+				case <-time.After(askAgain):
 				}
 			}
 		})
@@ -120,7 +120,7 @@ func TestNoRequestIsLost(t *testing.T) {
 	}
 	ports := harness.FreePorts(t)
 	server := harness.Start(t, harness.Options{Ports: ports, NoRawExec: true,
-		Server: "bootstrap_expect = 1\nmin_heartbeat_ttl = \"1s\"\nheartbeat_grace = \"2s\""})
+		Server: "bootstrap_expect = 1\nmin_heartbeat_ttl = \"1s\"\nheartbeat_grace = \"5s\""})
 	nodes := map[string]*harness.Agent{}
 	for i, name := range []string{"a", "b"} {
 		parent := cgroupOfOne(t, name)
@@ -190,10 +190,10 @@ func TestNoRequestIsLost(t *testing.T) {
 	if out, code := run("greeting=four", "web=/bin/false"); code != 1 || !strings.Contains(out, "rolling back to job version") {
 		t.Errorf("the bad version: exit %d\n%s", code, out)
 	}
-	chapter("failing version, taken back", 0)
 	if n := l.answeredBy("four"); n > 0 {
 		t.Errorf("%d answers of the bad version", n)
 	}
+	chapter("failing version, taken back", 0)
 
 	server.MustCLI("node", "drain", "-enable", "-yes", "-deadline", "2m", ids["b"])
 	chapter("drain of a node", 0)
@@ -230,7 +230,7 @@ func TestNoRequestIsLost(t *testing.T) {
 		}
 		return nil
 	})
-	chapter("a node is killed", callers)
+	chapter("a node is killed", askers)
 	l.end()
 	nodes["b"].Run() // it cleans up what it left
 	nodes["b"].WaitReady()

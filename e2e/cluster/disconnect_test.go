@@ -15,7 +15,7 @@ import (
 func TestDisconnect(t *testing.T) {
 	ports := harness.FreePorts(t)
 	server := harness.Start(t, harness.Options{Ports: ports, NoRawExec: true,
-		Server: "bootstrap_expect = 1\nmin_heartbeat_ttl = \"1s\"\nheartbeat_grace = \"2s\""})
+		Server: "bootstrap_expect = 1\nmin_heartbeat_ttl = \"1s\"\nheartbeat_grace = \"5s\""})
 	agents := map[string]*harness.Agent{}
 	for _, name := range []string{"a", "b"} {
 		parent := cgroupOfOne(t, name)
