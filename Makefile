@@ -94,6 +94,7 @@ chaos-plugins: build ## swap a driver's binary SWAPS times (1000) under 50 tasks
 bench: build ## the figures of docs/benchmarks.md
 	cd e2e && GOWORK=off $(GO) run $(TAGS) -trimpath ./bench -bin ../$(BIN) $(BENCHFLAGS)
 	cd e2e && GOWORK=off DROVER_TIER=bench $(GO) test -count=1 -v -run TestMaliciousPlugins ./malicious | grep -E 'median|^(---|ok|FAIL)'
+	cd e2e && GOWORK=off DROVER_TIER=bench FAILOVERS=$(or $(FAILOVERS),50) $(GO) test -count=1 -v -timeout 1h -run TestFailoverTime ./cluster | grep -E 'median|^(---|ok|FAIL)'
 
 # What is measured: NODES, JOBS, COUNT, TYPE=service|batch; SPREAD=1 and CONSTRAINTS=1 add them; PLACEMENTFLAGS for more.
 bench-placement: export NODES ?= 5000

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -125,7 +126,7 @@ func (a *API) forward(w http.ResponseWriter, r *http.Request, by way, next func(
 	var tooLarge *http.MaxBytesError
 	switch {
 	case errors.As(err, &tooLarge):
-		http.Error(w, "request body is larger than the limit", http.StatusRequestEntityTooLarge)
+		http.Error(w, fmt.Sprintf("request body is larger than the limit of %d bytes", tooLarge.Limit), http.StatusRequestEntityTooLarge)
 		return
 	case err != nil:
 		return // the caller went away
