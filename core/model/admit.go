@@ -51,20 +51,14 @@ func groupServices(g *TaskGroup) []*Service {
 	return out
 }
 
-// implied lists what a node must offer for the group's features to work there.
+// implied lists what a node must offer for the group's features to work there. Networks imply nothing: a node offers a mode
+// with its health, which the plugin that offers it knows best.
 func implied(g *TaskGroup) []Constraint {
 	var out []Constraint
 	add := func(attribute, operand, value string) {
 		x := Constraint{LTarget: "${attr." + attribute + "}", Operand: operand, RTarget: value}
 		if !slices.Contains(out, x) {
 			out = append(out, x)
-		}
-	}
-	for _, n := range g.Networks {
-		if n.Mode == NetworkModeBridge {
-			for _, p := range []string{"bridge", "firewall", "host-local", "loopback", "portmap"} {
-				add("plugins.cni.version."+p, OpSemver, ">= 0.4.0")
-			}
 		}
 	}
 	for _, s := range groupServices(g) {

@@ -120,7 +120,7 @@ type AllocNetworkStatus struct {
 	AddressIPv6   string
 	DNS           *DNSConfig
 
-	// Interfaces are all with an address when there are several, the one above included (Drover's own).
+	// Interfaces are all with an address, the one above included, when there are several interfaces (Drover's own).
 	Interfaces []*AllocInterface `json:",omitempty"`
 }
 
@@ -132,8 +132,8 @@ type AllocInterface struct {
 	AddressIPv6 string
 }
 
-// OfPort is the interface that a port of the group leads to: that of the network block which asks for it. It is the first
-// for a port that no block asks for, and zero without a network.
+// OfPort is the interface that a port of the group leads to: that of the network block which asks for it, zero if that has
+// no address. It is the first for a port that no block asks for, and zero without a network.
 func (s *AllocNetworkStatus) OfPort(g *TaskGroup, label string) AllocInterface {
 	if s == nil {
 		return AllocInterface{}
@@ -143,12 +143,15 @@ func (s *AllocNetworkStatus) OfPort(g *TaskGroup, label string) AllocInterface {
 		return first
 	}
 	n, _ := g.PortNetwork(label)
+	if n == nil || len(s.Interfaces) == 0 {
+		return first
+	}
 	for _, i := range s.Interfaces {
-		if n != nil && i.Mode == n.Mode {
+		if i.Mode == n.Mode {
 			return *i
 		}
 	}
-	return first
+	return AllocInterface{}
 }
 
 // AllocDeploymentStatus is the health of an allocation within its deployment.

@@ -13,9 +13,6 @@ func joined(modes ...string) func(*model.Node) {
 	return func(n *model.Node) {
 		n.NodeResources.Networks = append(n.NodeResources.Networks, &model.NodeNetwork{Mode: "bridge"})
 		n.Drivers["test"].NetworkModes = modes
-		for _, name := range []string{"bridge", "firewall", "host-local", "loopback", "portmap"} {
-			n.Attributes["plugins.cni.version."+name] = "v1.9.1"
-		}
 	}
 }
 

@@ -103,6 +103,9 @@ func locate(node *model.Node, alloc *model.Allocation, s *model.Service, overrid
 		if addr = inner.Address; mode == modeAlloc6 {
 			addr = inner.AddressIPv6
 		}
+		if addr == "" && s.Address == "" {
+			return "", 0, fmt.Errorf("address_mode %s, but the network of port %q has no such address", mode, s.PortLabel)
+		}
 		port = inside(given)
 	default:
 		addr, port = nodeAddress(node), hostPort

@@ -62,6 +62,8 @@ type Manager struct {
 	revision uint64
 	wanted   map[string]*statedb.Network // by allocation
 	said     map[string]string           // failures that have been reported
+
+	undropped map[string]*statedb.Network // by allocation: of those that ended, whose driver still has the namespace
 }
 
 // patience bounds one setup or teardown, waiting for plugins included.
@@ -69,7 +71,7 @@ const patience = 3 * time.Minute
 
 // New returns a manager that wants nothing yet.
 func New(c Config) *Manager {
-	return &Manager{Config: c, wanted: map[string]*statedb.Network{}, said: map[string]string{}}
+	return &Manager{Config: c, wanted: map[string]*statedb.Network{}, said: map[string]string{}, undropped: map[string]*statedb.Network{}}
 }
 
 // Restore takes over what client state has of an allocation's network.
@@ -92,6 +94,9 @@ func (m *Manager) Setup(ctx context.Context, a *model.Allocation, g *model.TaskG
 		return nil, err
 	}
 	n := &statedb.Network{Plugin: p.Name(), Wanted: want}
+	m.mu.Lock()
+	delete(m.undropped, a.ID)
+	m.mu.Unlock()
 	if err := m.makeNamespace(ctx, n, g, env); err != nil {
 		return nil, err
 	}
@@ -203,7 +208,8 @@ func (m *Manager) makeNamespace(ctx context.Context, n *statedb.Network, g *mode
 	return nil
 }
 
-// Teardown removes an allocation's network. What it cannot remove now is removed by a reconciliation.
+// Teardown removes an allocation's network. What it cannot remove now is tried again while Run goes on: the plugin's part by
+// its next reconciliation, a driver's namespace every dropInterval.
 func (m *Manager) Teardown(ctx context.Context, allocID string) error {
 	m.mu.Lock()
 	n := m.wanted[allocID]
@@ -216,10 +222,16 @@ func (m *Manager) Teardown(ctx context.Context, allocID string) error {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	err := m.tearDown(ctx, n)
-	if n.Driver != "" {
-		err = errors.Join(err, m.dropNamespace(ctx, n))
+	if n.Driver == "" {
+		return err
 	}
-	return err
+	dropped := m.dropNamespace(ctx, n)
+	if dropped != nil {
+		m.mu.Lock()
+		m.undropped[allocID] = n
+		m.mu.Unlock()
+	}
+	return errors.Join(err, dropped)
 }
 
 func (m *Manager) tearDown(ctx context.Context, n *statedb.Network) error {
@@ -233,23 +245,4 @@ func (m *Manager) tearDown(ctx context.Context, n *statedb.Network) error {
 			return err
 		}
 	}
-}
-
-func (m *Manager) dropNamespace(ctx context.Context, n *statedb.Network) error {
-	d, err := m.Drivers.Driver(ctx, n.Driver)
-	if err != nil {
-		return fmt.Errorf("driver %q: %w", n.Driver, err)
-	}
-	mk, ok := d.(maker)
-	if !ok {
-		return nil
-	}
-	req := &driver.DestroyNetworkRequest{AllocID: n.Wanted.ID}
-	if n.Isolation != nil {
-		req.Network = n.Isolation
-	}
-	if err := mk.DestroyNetwork(ctx, req); err != nil {
-		return fmt.Errorf("driver %q: remove the network namespace: %w", n.Driver, err)
-	}
-	return nil
 }

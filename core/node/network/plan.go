@@ -82,8 +82,8 @@ func addresses(args map[string]string) []string {
 	return list
 }
 
-// statusOf is what an allocation shows of its network: the first interface with an address, and all of them when there are
-// several.
+// statusOf is what an allocation shows of its network: the first interface with an address, and all of those when there are
+// several interfaces, be it one with an address and one without: its ports lead to no address of the other.
 func statusOf(s *network.Status) *model.AllocNetworkStatus {
 	out := &model.AllocNetworkStatus{}
 	var all []*model.AllocInterface
@@ -95,7 +95,7 @@ func statusOf(s *network.Status) *model.AllocNetworkStatus {
 	if len(all) > 0 {
 		out.InterfaceName, out.Address, out.AddressIPv6 = all[0].Name, all[0].Address, all[0].AddressIPv6
 	}
-	if len(all) > 1 {
+	if len(s.Interfaces) > 1 {
 		out.Interfaces = all
 	}
 	if d := s.DNS; len(d.Servers)+len(d.Searches)+len(d.Options) > 0 {

@@ -3,6 +3,7 @@ package network
 import (
 	"context"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/droverhq/drover/core/model"
@@ -19,6 +20,9 @@ const (
 // Run compares what exists with what should until ctx ends: at once, after every restart of a plugin, and then again and
 // again. Every allocation of client state has been restored before it is called.
 func (m *Manager) Run(ctx context.Context) {
+	var drops sync.WaitGroup
+	drops.Go(func() { m.retryDrops(ctx) }) // apart: a driver that does not answer must not hold up the comparison
+	defer drops.Wait()
 	ticker := time.NewTicker(busyInterval)
 	defer ticker.Stop()
 	last := map[string]visit{}
