@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 )
 
 // Limits are the server's settings that a job is checked against.
@@ -119,11 +121,11 @@ func (c *checker) checkJob(limits Limits) {
 	switch {
 	case j.ID == "":
 		c.fail("", "the job has no ID")
-	case strings.ContainsAny(j.ID, " \x00"):
-		c.fail("", "the job ID %q must hold no space and no NUL", j.ID)
-	}
-	if strings.Contains(j.Name, "\x00") {
-		c.fail("", "the job name must hold no NUL")
+	case strings.Contains(j.ID, " "):
+		c.fail("", "the job ID %q must hold no space", j.ID)
+	case j.ParentID == "": // a child has its parent's ID with something added, and its name
+		c.printable("", "job ID", j.ID)
+		c.printable("", "job name", j.Name)
 	}
 	c.oneOf("", "type", j.Type, JobTypeService, JobTypeBatch, JobTypeSystem, JobTypeSysBatch)
 	if limits.MaxPriority <= 0 {
@@ -156,6 +158,20 @@ func (c *checker) checkJob(limits Limits) {
 	c.checkGroups(limits)
 }
 
+// printable refuses names that would change what a terminal shows, or are too long for a file's name with something added.
+func (c *checker) printable(w where, what, name string) bool {
+	const most = 200
+	switch {
+	case strings.ContainsFunc(name, unicode.IsControl) || !utf8.ValidString(name):
+		c.fail(w, "the %s %q must hold no control characters and be UTF-8", what, name)
+	case len(name) > most:
+		c.fail(w, "the %s has %d bytes, at most %d are possible", what, len(name), most)
+	default:
+		return true
+	}
+	return false
+}
+
 func (c *checker) checkGroups(limits Limits) {
 	j := c.job
 	if len(j.TaskGroups) == 0 {
@@ -168,8 +184,7 @@ func (c *checker) checkGroups(limits Limits) {
 		case g.Name == "":
 			w = where(fmt.Sprintf("group %d", i+1))
 			c.fail(w, "the group has no name")
-		case strings.Contains(g.Name, "\x00"):
-			c.fail(w, "the name must hold no NUL")
+		case !c.printable(w, "name", g.Name):
 		case seen[g.Name]:
 			c.fail(w, "there is another group of that name")
 		}

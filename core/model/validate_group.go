@@ -106,8 +106,11 @@ func (c *checker) checkTasks(w where, g *TaskGroup) {
 			c.fail(tw, "the task has no name")
 		case t.Name == "alloc":
 			c.fail(tw, "the name is taken by the shared directory")
-		case strings.ContainsAny(t.Name, "/\\\x00"):
-			c.fail(tw, "the name must hold no slash, backslash or NUL")
+		case strings.ContainsAny(t.Name, "/\\"):
+			c.fail(tw, "the name must hold no slash and no backslash")
+		case strings.HasPrefix(t.Name, "."):
+			c.fail(tw, "the name must not begin with a dot: the task's directory has it")
+		case !c.printable(tw, "name", t.Name):
 		case seen[t.Name]:
 			c.fail(tw, "there is another task of that name in the group")
 		}

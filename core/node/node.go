@@ -170,7 +170,7 @@ func (n *Node) sharedByRunners() *allocrunner.Node {
 			UsableCompute:  n.found.Resources.Cpu.CpuShares - n.cfg.Reserved.CPU,
 			Restoring:      new(sync.WaitGroup),
 			Contact:        n.contact,
-			CheckedDrivers: names("user.checked_drivers", ""), DeniedUsers: names("user.denylist", "root,Administrator"),
+			CheckedDrivers: names("user.checked_drivers", "exec,qemu,java"), DeniedUsers: names("user.denylist", "root,Administrator"),
 			Now: time.Now, Jitter: rand.Float64, Logger: n.logger,
 		},
 		AllocDir: n.cfg.AllocDir,

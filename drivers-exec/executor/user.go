@@ -46,6 +46,9 @@ func within(id uint32, ranges []IDRange) bool {
 	return false
 }
 
+// What hosts lease: no job gets at the uids of accounts by such a name.
+const firstLeased, lastLeased = 80000, 89999
+
 // dynamicUID reads the name of a user that the host leased: nomad-<uid>, for
 // which no account exists.
 func dynamicUID(name string) (uint32, bool) {
@@ -54,5 +57,5 @@ func dynamicUID(name string) (uint32, bool) {
 		return 0, false
 	}
 	n, err := strconv.ParseUint(text, 10, 32)
-	return uint32(n), err == nil
+	return uint32(n), err == nil && n >= firstLeased && n <= lastLeased
 }

@@ -13,6 +13,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 )
 
 // Names of directories that appear in paths users see.
@@ -78,6 +79,9 @@ func (d Dir) Build() error {
 
 // BuildTask makes a task's directories; secretsMB sizes the secrets directory (0 = 1 MB). It is idempotent.
 func (d Dir) BuildTask(task string, secretsMB int) error {
+	if task != filepath.Base(task) || strings.HasPrefix(task, ".") { // the servers refuse such jobs
+		return fmt.Errorf("task name %q cannot be the name of a directory", task)
+	}
 	if secretsMB <= 0 {
 		secretsMB = defaultSec
 	}

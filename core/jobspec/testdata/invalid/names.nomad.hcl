@@ -3,6 +3,9 @@ job "a" {
     task "" { driver = "exec" }
     task "alloc" { driver = "exec" }
     task "a/b" { driver = "exec" }
+    task ".." { driver = "exec" }
+    task ".hidden" { driver = "exec" }
+    task "red\u001b[31m" { driver = "exec" }
     task "twice" { driver = "exec" }
     task "twice" {}
   }
