@@ -241,7 +241,11 @@ func agentSource(t *testing.T) string {
 		t.Fatalf("no sources in ../agent: %v", err)
 	}
 	var b strings.Builder
-	for _, f := range append(files, "config.go") {
+	own, err := filepath.Glob("*.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range append(files, own...) {
 		if strings.HasSuffix(f, "_test.go") {
 			continue
 		}
@@ -260,12 +264,13 @@ func agentSource(t *testing.T) string {
 
 var setsTrue = regexp.MustCompile(`= true\s*$`)
 
-// usedIn tells whether code reads a field: "Server.JobGCInterval", or ".Name" of the configuration itself.
+// usedIn tells whether code reads a field: "Server.JobGCInterval", or ".Name" of the configuration itself. A
+// block is named, or is a receiver or variable of a short name.
 func usedIn(source, field string) bool {
 	block, name, _ := strings.Cut(field, ".")
 	owner := `(c|s|next|config|base)`
 	if block != "" {
-		owner = `(` + block + `|s)`
+		owner = `(` + block + `|` + strings.ToLower(block[:1]) + `|j|intro)`
 	}
 	return regexp.MustCompile(`\b` + owner + `\.` + name + `\b`).MatchString(source)
 }
