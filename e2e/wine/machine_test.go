@@ -32,6 +32,10 @@ var template = struct {
 func TestMain(m *testing.M) {
 	code := m.Run()
 	if template.prefix != "" {
+		// Debian's Wine keeps its sockets outside of the prefix, for all copies in one directory that is named there.
+		if name, err := os.ReadFile(filepath.Join(template.prefix, "wineserver")); err == nil && strings.HasPrefix(string(name), "wine-") {
+			os.RemoveAll(filepath.Join(os.TempDir(), filepath.Base(strings.TrimSpace(string(name)))))
+		}
 		os.RemoveAll(template.prefix)
 	}
 	os.Exit(code)
