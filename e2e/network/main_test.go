@@ -109,24 +109,31 @@ type mode struct {
 	Healthy                         bool
 }
 
+// modes are those of the only node.
+func (s *site) modes() ([]mode, error) {
+	var nodes []struct{ ID string }
+	if err := s.Get("/v1/nodes", &nodes); err != nil || len(nodes) != 1 {
+		return nil, fmt.Errorf("nodes %v: %w", nodes, err)
+	}
+	var n struct{ NetworkModes []mode }
+	err := s.Get("/v1/node/"+nodes[0].ID, &n)
+	return n.NetworkModes, err
+}
+
 // untilMode waits until a mode is healthy, or until it is not and the reason holds the text.
 func (s *site) untilMode(name, reason string) {
 	s.t.Helper()
 	s.Eventually(30*time.Second, "mode "+name+" "+reason, func() error {
-		var nodes []struct{ ID string }
-		if err := s.Get("/v1/nodes", &nodes); err != nil || len(nodes) == 0 {
-			return fmt.Errorf("nodes %v: %w", nodes, err)
-		}
-		var n struct{ NetworkModes []mode }
-		if err := s.Get("/v1/node/"+nodes[0].ID, &n); err != nil {
+		modes, err := s.modes()
+		if err != nil {
 			return err
 		}
-		for _, m := range n.NetworkModes {
+		for _, m := range modes {
 			if m.Mode == name && m.Healthy == (reason == "") && strings.Contains(m.HealthDescription, reason) {
 				return nil
 			}
 		}
-		return fmt.Errorf("modes are %+v", n.NetworkModes)
+		return fmt.Errorf("modes are %+v", modes)
 	})
 }
 
@@ -202,8 +209,11 @@ func (s *site) rules() []string {
 	var found []string
 	for _, cmd := range [][]string{{"nft", "-n", "list", "ruleset"}, {"iptables-save"}, {"ip6tables-save"}} {
 		out, err := exec.Command(cmd[0], cmd[1:]...).Output()
+		if err != nil && cmd[0] == "nft" {
+			found = append(found, fmt.Sprintf("whatever nft cannot list: %v", err))
+		}
 		if err != nil {
-			continue
+			continue // what the nft backend of iptables has is in nft's list too
 		}
 		for line := range strings.Lines(string(out)) {
 			if strings.Contains(line, s.net("")) || strings.Contains(line, s.bridge) || strings.Contains(line, fmt.Sprintf("fd00:d0:%x%02x:", s.subnet[0], s.subnet[1])) {
