@@ -73,12 +73,26 @@ func TestCheckArgs(t *testing.T) {
 		allowed []string
 		ok      bool
 	}{
-		"no list":       {[]string{"-drive", "x"}, nil, true},
-		"allowed":       {[]string{"-smp", "2", "-cpu", "host"}, allowed, true},
-		"not allowed":   {[]string{"-smp", "2", "-drive", "x"}, allowed, false},
-		"two dashes":    {[]string{"--drive", "x"}, allowed, false},
-		"allowed twice": {[]string{"--smp", "x"}, allowed, false},
-		"value only":    {[]string{"x"}, allowed, true},
+		"no list":                {[]string{"-drive", "x"}, nil, true},
+		"allowed":                {[]string{"-smp", "2", "-cpu", "host"}, allowed, true},
+		"not allowed":            {[]string{"-smp", "2", "-drive", "x"}, allowed, false},
+		"two dashes":             {[]string{"--drive", "x"}, allowed, false},
+		"allowed, two dashes":    {[]string{"--smp", "x"}, allowed, true},
+		"value only":             {[]string{"x"}, allowed, false},
+		"disk after a value":     {[]string{"-smp", "1", "/host/secret.img"}, allowed, false},
+		"directory after values": {[]string{"-smp", "1", "-cpu", "host", "fat:rw:/dir"}, allowed, false},
+		"disk after a switch":    {[]string{"-snapshot", "/host/secret.img"}, []string{"-snapshot"}, false},
+		"value like an option":   {[]string{"-name", "-hda"}, []string{"-name"}, true},
+		"option after a switch":  {[]string{"-snapshot", "-hda", "x"}, []string{"-snapshot"}, false},
+		"joined":                 {[]string{"--smp=1"}, allowed, true},
+		"joined, then a disk":    {[]string{"-smp=1", "/host/secret.img"}, allowed, false},
+		"joined, not allowed":    {[]string{"-hda=/host/secret.img"}, allowed, false},
+		"list without dashes":    {[]string{"-smp", "1"}, []string{"smp"}, true},
+		"list of two dashes":     {[]string{"-smp", "1"}, []string{"--smp"}, true},
+		"dashes alone":           {[]string{"--"}, allowed, false},
+		"empty argument":         {[]string{""}, allowed, false},
+		"empty list":             {[]string{"-smp", "1"}, []string{}, false},
+		"empty list, nothing":    {nil, []string{}, true},
 	} {
 		if err := checkArgs(c.args, c.allowed); (err == nil) != c.ok {
 			t.Errorf("%s: %v", name, err)

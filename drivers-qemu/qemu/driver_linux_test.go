@@ -83,8 +83,14 @@ func TestMachine(t *testing.T) {
 	qemuImg(t, "create", "-q", "-f", "qcow2", filepath.Join(n.AllocDir, "alloc/data/second,disk.qcow2"), "8M")
 	must(t, os.Mkdir(filepath.Join(task.LocalDir(), "seed"), 0o755))
 	must(t, os.WriteFile(filepath.Join(task.LocalDir(), "seed", "meta-data"), []byte("instance-id: i-1\n"), 0o644))
+	task.Env = map[string]string{"LD_PRELOAD": filepath.Join(n.AllocDir, "alloc/data/e.so"), "PATH": task.LocalDir()}
 	screen := attach(n, task)
 	h := n.Start(task)
+	environ, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", n.PID(task)))
+	must(t, err)
+	if strings.Contains(string(environ), n.AllocDir+"/alloc") || strings.Contains(string(environ), "LD_PRELOAD") || !strings.Contains(string(environ), "PATH=") {
+		t.Errorf("QEMU has the environment %q", environ)
+	}
 	out := screen.wait(t, "guest is up")
 	for _, want := range []string{
 		"disk vda: 2048 sectors, ro 0, begins with first",
@@ -331,16 +337,19 @@ func TestRefusals(t *testing.T) {
 		"corrupt inside": {map[string]any{"image_path": "local/inside.qcow2"}, nil, "QEMU did not start: "},
 		"backed by secret": {map[string]any{"image_path": "local/overlay.qcow2"}, nil,
 			"its backing file \"" + outside + "/secret.raw\""},
-		"second disk":    {map[string]any{"disk": []any{map[string]any{"path": filepath.Join(outside, "secret.raw")}}}, nil, "image_paths"},
-		"option":         {map[string]any{"args": []any{"-smp", "1", "-drive", "file=/etc/passwd"}}, nil, "option -drive is not in the plugin's args_allowlist"},
-		"emulator":       {map[string]any{"emulator": "i386"}, nil, "emulators_allowlist"},
-		"not installed":  {map[string]any{"emulator": "qemu-system-aarch64"}, nil, "not installed"},
-		"emulator path":  {map[string]any{"emulator": "../bin/sh"}, nil, "emulator"},
-		"interface":      {map[string]any{"drive_interface": "sata"}, nil, "drive_interface"},
-		"machine option": {map[string]any{"machine_type": "pc,x=y"}, nil, "machine_type"},
-		"machine":        {map[string]any{"machine_type": "pdp11"}, nil, "QEMU did not start: "},
-		"little memory":  {map[string]any{}, func(c *driver.TaskConfig) { c.Resources.MemoryMB = 127 }, "128"},
-		"unknown label":  {map[string]any{"port_map": []any{map[string]any{"x": 1}}}, nil, "no port with the label \"x\""},
+		"second disk":     {map[string]any{"disk": []any{map[string]any{"path": filepath.Join(outside, "secret.raw")}}}, nil, "image_paths"},
+		"option":          {map[string]any{"args": []any{"-smp", "1", "-drive", "file=/etc/passwd"}}, nil, "option -drive is not in the plugin's args_allowlist"},
+		"disk as a value": {map[string]any{"args": []any{"-smp", "1", filepath.Join(outside, "secret.raw")}}, nil, "no option and no option's value"},
+		"declared vmdk":   {map[string]any{"image_path": "local/descriptor.qcow2"}, nil, "declared as \"vmdk\" and is raw"},
+		"data file":       {map[string]any{"image_path": "local/data.qcow2"}, nil, "external data file"},
+		"emulator":        {map[string]any{"emulator": "i386"}, nil, "emulators_allowlist"},
+		"not installed":   {map[string]any{"emulator": "qemu-system-aarch64"}, nil, "not installed"},
+		"emulator path":   {map[string]any{"emulator": "../bin/sh"}, nil, "emulator"},
+		"interface":       {map[string]any{"drive_interface": "sata"}, nil, "drive_interface"},
+		"machine option":  {map[string]any{"machine_type": "pc,x=y"}, nil, "machine_type"},
+		"machine":         {map[string]any{"machine_type": "pdp11"}, nil, "QEMU did not start: "},
+		"little memory":   {map[string]any{}, func(c *driver.TaskConfig) { c.Resources.MemoryMB = 127 }, "128"},
+		"unknown label":   {map[string]any{"port_map": []any{map[string]any{"x": 1}}}, nil, "no port with the label \"x\""},
 		"port taken": {map[string]any{"port_map": []any{map[string]any{"x": 1}}}, func(c *driver.TaskConfig) {
 			c.Resources.Ports = []driver.Port{{Label: "x", Value: taken.Addr().(*net.TCPAddr).Port}}
 		}, "QEMU did not start: "},
@@ -358,6 +367,9 @@ func TestRefusals(t *testing.T) {
 			must(t, exec.Command("mkfifo", filepath.Join(local, "fifo")).Run())
 			qemuImg(t, "create", "-q", "-f", "qcow2", filepath.Join(local, "inside.qcow2"), "8M")
 			damage(t, filepath.Join(local, "inside.qcow2"))
+			must(t, os.WriteFile(filepath.Join(local, "text.vmdk"), []byte("# Disk DescriptorFile\nversion=1\ncreateType=\"monolithicFlat\"\nRW 16 FLAT \""+outside+"/secret.raw\" 0\n"), 0o644))
+			qemuImg(t, "create", "-q", "-u", "-f", "qcow2", "-F", "vmdk", "-b", "text.vmdk", filepath.Join(local, "descriptor.qcow2"), "8M")
+			qemuImg(t, "create", "-q", "-f", "qcow2", "-o", "data_file="+filepath.Join(local, "data.raw"), filepath.Join(local, "data.qcow2"), "8M")
 			qemuImg(t, "create", "-q", "-f", "qcow2", "-F", "raw", "-b", filepath.Join(outside, "secret.raw"), filepath.Join(local, "overlay.qcow2"), "8M")
 			if c.change != nil {
 				c.change(task)

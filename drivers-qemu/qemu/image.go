@@ -64,22 +64,36 @@ func (a allowed) chain(path string, depth int) (image, error) {
 	if err != nil {
 		return i, err
 	}
-	for _, behind := range []struct{ kind, name string }{{"backing file", h.Backing}, {"data file", h.Data}} {
-		if behind.name == "" {
-			continue
-		}
-		next, err := a.behind(path, behind.name)
-		if err != nil {
-			return i, fmt.Errorf("its %s %q: %w", behind.kind, behind.name, err)
-		}
-		if behind.kind == "data file" {
-			continue // always raw
-		}
-		if _, err := a.chain(next, depth+1); err != nil {
-			return i, fmt.Errorf("its %s %q: %w", behind.kind, behind.name, err)
-		}
+	if h.Backing == "" {
+		return i, nil
+	}
+	if err := a.backing(path, h, depth); err != nil {
+		return i, fmt.Errorf("its backing file %q: %w", h.Backing, err)
 	}
 	return i, nil
+}
+
+// backing checks the image behind one. QEMU opens it as what is declared, so that must be what was checked: a file that is
+// raw here and declared as another format could lead QEMU to any file of the host.
+func (a allowed) backing(of string, h *qcow2, depth int) error {
+	next, err := a.behind(of, h.Backing)
+	if err != nil {
+		return err
+	}
+	found, err := a.chain(next, depth+1)
+	if err != nil {
+		return err
+	}
+	if found.Format != "raw" && found.Format != "qcow2" {
+		return fmt.Errorf("its format is %s, only raw and qcow2 may lie behind an image", found.Format)
+	}
+	if h.Format == "" {
+		return fmt.Errorf("its format is not declared: declare it with qemu-img rebase -u -b %s -F %s", h.Backing, found.Format)
+	}
+	if h.Format != found.Format {
+		return fmt.Errorf("it is declared as %q and is %s", h.Format, found.Format)
+	}
+	return nil
 }
 
 // behind finds a file that an image refers to.
@@ -126,8 +140,8 @@ func sniff(r io.ReaderAt) (string, error) {
 	switch {
 	case format == "qed" || format == "luks":
 		return "", fmt.Errorf("images of format %s are not run: convert it with qemu-img convert -O qcow2", format)
-	case format == "vmdk" && bytes.Contains(head, []byte("parentFileNameHint")):
-		return "", errors.New("it is a vmdk image with another one behind it: flatten it with qemu-img convert -O qcow2")
+	case format == "vmdk":
+		return format, checkVMDK(head)
 	}
 	return format, nil
 }

@@ -29,6 +29,25 @@ func header() []byte {
 	return b
 }
 
+// declare writes the extension that names the backing file's format.
+func declare(b []byte, at int, format string) {
+	binary.BigEndian.PutUint32(b[at:], extBackingFormat)
+	binary.BigEndian.PutUint32(b[at+4:], uint32(len(format)))
+	copy(b[at+8:], format)
+}
+
+// vmdk is a sparse image's beginning with a descriptor.
+func vmdk(capacity, at uint64, descriptor string) string {
+	b := make([]byte, 64<<10)
+	copy(b, "KDMV\x01")
+	le := binary.LittleEndian
+	le.PutUint64(b[vmdkCapacity:], capacity)
+	le.PutUint64(b[vmdkDescriptor:], at)
+	le.PutUint64(b[vmdkLength:], 20)
+	copy(b[vmdkSector:], descriptor)
+	return string(b)
+}
+
 func TestReadQcow2(t *testing.T) {
 	be := binary.BigEndian
 	backing := func(b []byte, name string) {
@@ -41,17 +60,38 @@ func TestReadQcow2(t *testing.T) {
 		want   string // of the error
 		found  qcow2
 	}{
-		"fine":         {func(b []byte) []byte { return b }, "", qcow2{}},
-		"version 2":    {func(b []byte) []byte { be.PutUint32(b[4:], 2); return b }, "", qcow2{}},
-		"backing file": {func(b []byte) []byte { backing(b, "base.img"); return b }, "", qcow2{Backing: "base.img"}},
+		"fine":            {func(b []byte) []byte { return b }, "", qcow2{}},
+		"version 2":       {func(b []byte) []byte { be.PutUint32(b[4:], 2); return b }, "", qcow2{}},
+		"backing file":    {func(b []byte) []byte { backing(b, "base.img"); return b }, "", qcow2{Backing: "base.img"}},
+		"declared format": {func(b []byte) []byte { backing(b, "base.img"); declare(b, 104, "raw"); return b }, "", qcow2{"base.img", "raw"}},
+		"last format counts": {func(b []byte) []byte {
+			backing(b, "base.img")
+			declare(b, 104, "raw")
+			declare(b, 120, "vmdk")
+			return b
+		}, "", qcow2{"base.img", "vmdk"}},
+		"format behind the name": {func(b []byte) []byte {
+			backing(b, "base.img")
+			be.PutUint64(b[8:], 104) // QEMU reads no extension from here on
+			declare(b, 104, "raw")
+			be.PutUint32(b[16:], 4)
+			return b
+		}, "", qcow2{Backing: "\xe2\x79\x2a\xca"}},
+		"format into the name": {func(b []byte) []byte {
+			backing(b, "base.img")
+			be.PutUint64(b[8:], 108)
+			declare(b, 104, "raw")
+			be.PutUint32(b[16:], 4)
+			return b
+		}, "cut short", qcow2{}},
+		"name beyond the cluster": {func(b []byte) []byte { backing(b, "base.img"); be.PutUint64(b[8:], 2*65536); return b }, "backing file lies at", qcow2{}},
 		"data file": {func(b []byte) []byte {
-			be.PutUint64(b[72:], qcow2DataFile)
 			be.PutUint32(b[104:], extDataFile)
 			be.PutUint32(b[108:], 3)
 			copy(b[112:], "raw")
 			return b
-		}, "", qcow2{Data: "raw"}},
-		"data file without a name": {func(b []byte) []byte { be.PutUint64(b[72:], qcow2DataFile); return b }, "does not name", qcow2{}},
+		}, "external data file", qcow2{}},
+		"data file by its feature": {func(b []byte) []byte { be.PutUint64(b[72:], qcow2DataFile); return b }, "external data file", qcow2{}},
 		"cut short":                {func(b []byte) []byte { return b[:60] }, "cut short", qcow2{}},
 		"version 3 cut short":      {func(b []byte) []byte { return b[:80] }, "cut short", qcow2{}},
 		"version 1":                {func(b []byte) []byte { be.PutUint32(b[4:], 1); return b }, "qemu-img convert", qcow2{}},
@@ -93,16 +133,24 @@ func TestSniff(t *testing.T) {
 	copy(vdi[64:], "\x7f\x10\xda\xbe")
 	for name, c := range map[string]struct{ text, want string }{
 		"qcow2":            {"QFI\xfb\x00", "qcow2"},
-		"vmdk":             {"KDMV\x01", "vmdk"},
+		"vmdk":             {vmdk(8, 1, "# Disk DescriptorFile\nRW 8 SPARSE \"x.vmdk\"\n"), "vmdk"},
+		"vmdk streamed":    {vmdk(8, 0, ""), "vmdk"},
+		"vmdk of a file":   {vmdk(8, 1, "RW 8 FLAT \"/etc/shadow\" 0\n"), "vmdk!"},
+		"vmdk of two":      {vmdk(8, 1, "RW 8 SPARSE \"a\"\nRW 8 SPARSE \"b\"\n"), "vmdk!"},
+		"vmdk of others":   {vmdk(0, 1, "RW 8 SPARSE \"a\"\n"), "vmdk!"},
+		"vmdk elsewhere":   {vmdk(8, 1<<40, ""), "vmdk!"},
+		"vmdk cut short":   {"KDMV\x01", "vmdk!"},
+		"descriptor":       {"# Disk DescriptorFile\nRW 8 FLAT \"/etc/shadow\" 0\n", "raw"},
 		"vhdx":             {"vhdxfile", "vhdx"},
 		"vdi":              {string(vdi), "vdi"},
 		"anything":         {"hello", "raw"},
-		"vmdk with parent": {"KDMV\x01 parentFileNameHint=\"/etc/shadow\"", ""},
+		"vmdk with parent": {vmdk(8, 0, "parentFileNameHint=\"/etc/shadow\""), "vmdk!"},
 		"qed":              {"QED\x00", ""},
 		"luks":             {"LUKS\xba\xbe", ""},
 	} {
 		got, err := sniff(strings.NewReader(c.text))
-		if got != c.want || (err != nil) != (c.want == "") {
+		want, refused := strings.CutSuffix(c.want, "!")
+		if got != want || (err != nil) != (refused || c.want == "") {
 			t.Errorf("%s: %q %v, want %q", name, got, err, c.want)
 		}
 	}
@@ -111,8 +159,11 @@ func TestSniff(t *testing.T) {
 // Images behind images are held to the same directories.
 func TestBackingChain(t *testing.T) {
 	dir, outside := t.TempDir(), t.TempDir()
-	write := func(path, backing string) string {
+	write := func(path, backing, format string) string {
 		b := header()
+		if format != "" {
+			declare(b, 104, format)
+		}
 		if backing != "" {
 			copy(b[1024:], backing)
 			binary.BigEndian.PutUint64(b[8:], 1024)
@@ -124,28 +175,41 @@ func TestBackingChain(t *testing.T) {
 		return path
 	}
 	in := func(name string) string { return filepath.Join(dir, name) }
-	write(in("base"), "")
-	write(in("middle"), "base")
-	write(in("itself"), "itself")
-	write(filepath.Join(outside, "base"), "")
+	write(in("base"), "", "")
+	write(in("middle"), "base", "qcow2")
+	write(in("itself"), "itself", "qcow2")
+	write(filepath.Join(outside, "base"), "", "")
+	for name, text := range map[string]string{
+		"descriptor": "# Disk DescriptorFile\nRW 8 FLAT \"/host/secret.img\" 0\n",
+		"sparse":     vmdk(8, 0, ""),
+	} {
+		if err := os.WriteFile(in(name), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
 	if err := os.Symlink(filepath.Join(outside, "base"), in("link")); err != nil {
 		t.Fatal(err)
 	}
-	for name, c := range map[string]struct{ backing, want string }{
-		"none":                 {"", ""},
-		"beside it":            {"base", ""},
-		"two":                  {in("middle"), ""},
-		"outside":              {filepath.Join(outside, "base"), "image_paths"},
-		"outside by dots":      {"../" + filepath.Base(outside) + "/base", "image_paths"},
-		"link":                 {"link", "image_paths"},
-		"missing":              {"none", "no file"},
-		"network":              {"nbd://192.0.2.1/x", "not a plain file"},
-		"described in JSON":    {`json:{"driver":"file","filename":"/etc/shadow"}`, "not a plain file"},
-		"device by its driver": {"host_device:/dev/sda", "not a plain file"},
-		"round and round":      {"itself", "more than"},
+	for name, c := range map[string]struct{ backing, format, want string }{
+		"none":                 {"", "qcow2", ""},
+		"beside it":            {"base", "qcow2", ""},
+		"two":                  {in("middle"), "qcow2", ""},
+		"outside":              {filepath.Join(outside, "base"), "qcow2", "image_paths"},
+		"outside by dots":      {"../" + filepath.Base(outside) + "/base", "qcow2", "image_paths"},
+		"link":                 {"link", "qcow2", "image_paths"},
+		"missing":              {"none", "qcow2", "no file"},
+		"network":              {"nbd://192.0.2.1/x", "qcow2", "not a plain file"},
+		"described in JSON":    {`json:{"driver":"file","filename":"/etc/shadow"}`, "qcow2", "not a plain file"},
+		"device by its driver": {"host_device:/dev/sda", "qcow2", "not a plain file"},
+		"round and round":      {"itself", "qcow2", "more than"},
+		"descriptor of others": {"descriptor", "vmdk", "declared as \"vmdk\" and is raw"},
+		"raw":                  {"descriptor", "raw", ""},
+		"vmdk":                 {"sparse", "vmdk", "only raw and qcow2"},
+		"another format":       {"base", "raw", "declared as \"raw\" and is qcow2"},
+		"not declared":         {"base", "", "not declared"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, err := openImage(write(in("top"), c.backing), allow(dir, nil))
+			_, err := openImage(write(in("top"), c.backing, c.format), allow(dir, nil))
 			if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
 				t.Fatalf("%v, want %q", err, c.want)
 			}

@@ -11,7 +11,7 @@ import (
 // is that of QEMU's docs/interop/qcow2.txt.
 type qcow2 struct {
 	Backing string
-	Data    string // external data file
+	Format  string // that it says Backing has; empty lets QEMU guess
 }
 
 // Lengths and numbers of that format.
@@ -20,8 +20,11 @@ const (
 	qcow2HeaderV3      = 104
 	qcow2DataFile      = 1 << 2 // incompatible feature
 	extDataFile        = 0x44415441
+	extBackingFormat   = 0xe2792aca
 	qcow2MaxBackName   = 1023
 	qcow2MaxExtensions = 64
+	maxCluster         = 1 << 21
+	maxFormat          = 16 // bytes of a format's name
 )
 
 // readQcow2 reads the header of an image of a size in bytes, and refuses one
@@ -73,15 +76,23 @@ func readQcow2(r io.ReaderAt, size int64) (*qcow2, error) {
 			return nil, fmt.Errorf("corrupt qcow2 image: its %s lie at %d with %d bytes in a file of %d bytes", t.name, t.offset, t.length, size)
 		}
 	}
-	h := &qcow2{}
-	if err := h.readBacking(r, be64(head[8:]), be32(head[16:])); err != nil {
+	if features&qcow2DataFile != 0 {
+		return nil, errDataFile
+	}
+	h, backing := &qcow2{}, be64(head[8:])
+	if backing > uint64(cluster) {
+		return nil, fmt.Errorf("corrupt qcow2 image: the name of its backing file lies at %d, in clusters of %d bytes", backing, cluster)
+	}
+	if err := h.readBacking(r, backing, be32(head[16:])); err != nil {
 		return nil, err
 	}
-	if err := h.readExtensions(r, int64(length), cluster); err != nil {
-		return nil, err
+	// As QEMU does: what lies behind the backing file's name is not read.
+	end := cluster
+	if backing != 0 {
+		end = int64(backing)
 	}
-	if features&qcow2DataFile != 0 && h.Data == "" {
-		return nil, errors.New("qcow2 image with a data file that it does not name")
+	if err := h.readExtensions(r, int64(length), end); err != nil {
+		return nil, err
 	}
 	return h, nil
 }
@@ -90,7 +101,7 @@ func (h *qcow2) readBacking(r io.ReaderAt, offset uint64, length uint32) error {
 	if offset == 0 {
 		return nil
 	}
-	if length > qcow2MaxBackName || offset > 1<<22 {
+	if length > qcow2MaxBackName || offset > maxCluster {
 		return fmt.Errorf("corrupt qcow2 image: the name of its backing file is %d bytes long at %d", length, offset)
 	}
 	name := make([]byte, length)
@@ -101,12 +112,18 @@ func (h *qcow2) readBacking(r io.ReaderAt, offset uint64, length uint32) error {
 	return nil
 }
 
+// errDataFile is about images whose content lies in another file.
+var errDataFile = errors.New("it is a qcow2 image with an external data file: make one of it with qemu-img convert -O qcow2")
+
 // readExtensions reads the header's extensions, which lie between the header
-// and the end of the first cluster.
+// and the backing file's name, or else the end of the first cluster.
 func (h *qcow2) readExtensions(r io.ReaderAt, at, end int64) error {
 	for range qcow2MaxExtensions {
-		if at+8 > end {
+		if at >= end {
 			return nil
+		}
+		if at+8 > end {
+			return fmt.Errorf("corrupt qcow2 image: an extension at %d is cut short", at)
 		}
 		var head [8]byte
 		if _, err := r.ReadAt(head[:], at); err != nil {
@@ -120,12 +137,15 @@ func (h *qcow2) readExtensions(r io.ReaderAt, at, end int64) error {
 		if length > end-at {
 			return fmt.Errorf("corrupt qcow2 image: an extension of %d bytes at %d", length, at)
 		}
-		if kind == extDataFile {
-			text := make([]byte, length)
+		switch kind {
+		case extDataFile:
+			return errDataFile
+		case extBackingFormat:
+			text := make([]byte, min(length, maxFormat))
 			if _, err := r.ReadAt(text, at); err != nil {
 				return fmt.Errorf("corrupt qcow2 image: read its extensions: %w", err)
 			}
-			h.Data = string(text)
+			h.Format = string(text)
 		}
 		at += (length + 7) &^ 7
 	}

@@ -76,17 +76,27 @@ func (d *Driver) command(ctx context.Context, req *driver.StartRequest[taskConfi
 		d.log.Warn("kvm cannot be used", "task", task.ID, "reason", why)
 		req.Emit("kvm cannot be used, the machine is emulated in software: "+why, nil)
 	}
-	env, err := executor.Environ(task.Env)
-	if err != nil {
-		return nil, err
-	}
 	cmd := &executor.Command{
 		ID: task.ID, Dir: executor.KeeperDir(Name, task.AllocDir),
 		Stdout: task.StdoutPath, Stderr: task.StderrPath,
 	}
 	cmd.Spec.Path, cmd.Spec.Args = program.Path, m.arguments(program.Path)
-	cmd.Spec.Env, cmd.Spec.Dir = env, task.TaskDir()
+	cmd.Spec.Env, cmd.Spec.Dir = environ(task.TaskDir()), task.TaskDir()
 	return cmd, surround(cmd, task, m)
+}
+
+// environ is QEMU's own environment. Nothing of the job's is in it: the guest could not see it, and variables such as
+// LD_PRELOAD would run the job's code on the host as QEMU's user. Home is no place where a job could leave settings.
+func environ(taskDir string) []string {
+	search := os.Getenv("PATH")
+	if search == "" {
+		search = executor.DefaultPath
+	}
+	env := []string{"HOME=/", "LANG=C.UTF-8", "PATH=" + search, "TMPDIR=" + taskDir}
+	if root := os.Getenv("SystemRoot"); root != "" {
+		env = append(env, "SystemRoot="+root) // without it Windows loads no network
+	}
+	return env
 }
 
 // describe makes a machine of a task's config: it finds and checks the images
