@@ -112,7 +112,7 @@ func (l *load) answeredBy(greeting string) int {
 // drained and loses a node, but for those under way to an instance of that node.
 func TestNoRequestIsLost(t *testing.T) {
 	if _, err := os.Stat("/usr/sbin/haproxy"); err != nil {
-		t.Skip("haproxy is not installed: make deps")
+		t.Fatal("haproxy is not installed: make deps")
 	}
 	count := 3
 	if os.Getenv("DROVER_TIER") == "soak" {

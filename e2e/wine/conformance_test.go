@@ -26,6 +26,9 @@ job "service" {
 // TestConformance: the suite that `drover plugin verify` offers finds nothing wrong with the Windows plugins, and leaves out
 // no more than is listed here: what a driver does not offer, and what Windows does not have.
 func TestConformance(t *testing.T) {
+	if os.Getenv("DROVER_TIER") == "" {
+		t.Skip("takes a minute and more: make ci")
+	}
 	m := newMachine(t)
 	plugins := m.install(m.builtPlugins()...)
 	var (
