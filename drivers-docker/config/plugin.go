@@ -5,6 +5,8 @@ package config
 import (
 	"errors"
 	"fmt"
+	"path"
+	"path/filepath"
 	"strings"
 	"time"
 )
@@ -24,6 +26,11 @@ type Plugin struct {
 	AllowCaps       []string `config:"allow_caps"` // nil: DefaultCaps
 	NvidiaRuntime   string   `config:"nvidia_runtime" default:"nvidia"`
 	AllowRuntimes   []string `config:"allow_runtimes"` // nil: runc and NvidiaRuntime
+
+	AllowDevices          []string `config:"allow_devices"`      // globs of host paths; nil: all
+	AllowSecurityOpt      []string `config:"allow_security_opt"` // globs of whole options; nil: all
+	AllowContainerNetwork bool     `config:"allow_container_network"`
+	SeccompProfileDirs    []string `config:"seccomp_profile_dirs"` // directories of the node; nil: none
 
 	InfraImage            string        `config:"infra_image"` // empty: the one built into the driver
 	InfraImagePullTimeout time.Duration `config:"infra_image_pull_timeout"`
@@ -151,6 +158,18 @@ func (p Plugin) Check() error {
 	}
 	if p.PidsLimit < 0 {
 		refuse("pids_limit", "%d is negative; leave it out for no limit", p.PidsLimit)
+	}
+	for _, dir := range p.SeccompProfileDirs {
+		if !filepath.IsAbs(dir) {
+			refuse("seccomp_profile_dirs", "%q is not an absolute path", dir)
+		}
+	}
+	for name, patterns := range map[string][]string{"allow_devices": p.AllowDevices, "allow_security_opt": p.AllowSecurityOpt} {
+		for _, pattern := range patterns {
+			if _, err := path.Match(pattern, ""); err != nil {
+				refuse(name, "%q is not a glob", pattern)
+			}
+		}
 	}
 	if (p.TLS.Cert == "") != (p.TLS.Key == "") {
 		refuse("tls", "cert and key belong together, only one is set")

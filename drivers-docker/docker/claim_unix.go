@@ -15,9 +15,15 @@ type claim struct{ file *os.File }
 
 const claimName = ".docker.claim"
 
+// openNow keeps an open from waiting for whoever is at the other end of a FIFO.
+const openNow = syscall.O_NONBLOCK
+
+// claimFlags: the claim lies where others than this driver may write, so no link is followed and nothing waits.
+const claimFlags = syscall.O_NOFOLLOW | openNow
+
 // claimTask returns nil where no claim can be made: the task is then only protected by the grace.
 func claimTask(task *driver.TaskConfig) *claim {
-	f, err := os.OpenFile(filepath.Join(task.TaskDir(), claimName), os.O_RDWR|os.O_CREATE, 0o600)
+	f, err := os.OpenFile(filepath.Join(task.TaskDir(), claimName), os.O_RDWR|os.O_CREATE|claimFlags, 0o600)
 	if err != nil {
 		return nil
 	}
@@ -39,7 +45,7 @@ func claimed(taskDir string) bool {
 	if taskDir == "" {
 		return false
 	}
-	f, err := os.Open(filepath.Join(taskDir, claimName))
+	f, err := os.OpenFile(filepath.Join(taskDir, claimName), os.O_RDONLY|claimFlags, 0)
 	if err != nil {
 		return false
 	}

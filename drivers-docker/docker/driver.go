@@ -6,6 +6,7 @@ package docker
 import (
 	"context"
 	"os"
+	"path/filepath"
 	"sync"
 	"time"
 
@@ -68,8 +69,9 @@ type Driver struct {
 	owner    spec.Owner
 	session  *session // nil until configured
 	tasks    map[string]*task
-	starting map[string]bool   // ids of tasks whose container is being made
-	networks map[string]string // allocation -> pause container
+	starting map[string]*starting // by id of tasks whose container is being made
+	beside   map[string]bool      // directories that hold those of allocations: private directories are there
+	networks map[string]string    // allocation -> pause container
 	facts    facts
 	asked    time.Time // last fingerprint: a host is there
 	released bool      // a newer version of the plugin looks after the tasks, and cleans up
@@ -83,6 +85,7 @@ type session struct {
 	config  config.Plugin
 	node    *plugin.NodeConfig
 	engine  engine
+	socket  string // where the engine listens
 	puller  *image.Puller
 	keyring *image.Keyring
 }
@@ -95,18 +98,19 @@ type times struct {
 	engineBack  time.Duration // how long a start waits for an engine that went away
 	pauseGrace  time.Duration // least age of a namespace that may be removed as a leftover
 	collectOver time.Duration // how long the host may be silent before leftovers are left alone
+	createGrace time.Duration // how long the engine's answer is awaited after a start was given up
 	cores       time.Duration // between looks at the cores that tasks share
 }
 
 func defaultTimes() times {
-	return times{drain: 15 * time.Second, reconnect: time.Second, engineBack: 30 * time.Second, pauseGrace: time.Hour, collectOver: 2 * time.Minute, cores: 2 * time.Second}
+	return times{drain: 15 * time.Second, reconnect: time.Second, engineBack: 30 * time.Second, pauseGrace: time.Hour, createGrace: 30 * time.Second, collectOver: 2 * time.Minute, cores: 2 * time.Second}
 }
 
 // New returns a driver that is not configured yet.
 func New(logger hclog.Logger) *Driver {
 	d := &Driver{
 		logger: logger, trigger: make(chan struct{}, 1), times: defaultTimes(),
-		tasks: map[string]*task{}, starting: map[string]bool{}, networks: map[string]string{},
+		tasks: map[string]*task{}, starting: map[string]*starting{}, beside: map[string]bool{}, networks: map[string]string{},
 		owner: spec.Owner{Node: os.Getenv(NodeVariable), Cluster: os.Getenv(ClusterVariable)},
 	}
 	if path := os.Getenv(LogSocketVariable); path != "" {
@@ -146,7 +150,7 @@ func (d *Driver) configure(_ context.Context, c *driver.Configuration[config.Plu
 	if c.Node == nil {
 		return e.Close()
 	}
-	s := &session{config: p, node: c.Node, engine: e, keyring: image.NewKeyring(p.Auth)}
+	s := &session{config: p, node: c.Node, engine: e, socket: e.DaemonHost(), keyring: image.NewKeyring(p.Auth)}
 	s.puller = image.NewPuller(registryOf{e}, p.PullActivityTimeout, func(m string, args ...any) { d.logger.Info(m, args...) })
 	d.mu.Lock()
 	first := d.session == nil
@@ -246,18 +250,6 @@ func (d *Driver) add(t *task) {
 	}
 }
 
-// begin notes that a task's container may appear before the task does. The returned function ends that.
-func (d *Driver) begin(id string) (end func()) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.starting[id] = true
-	return func() {
-		d.mu.Lock()
-		defer d.mu.Unlock()
-		delete(d.starting, id)
-	}
-}
-
 // learn takes the node's id from a task, for hosts that do not say it otherwise.
 func (d *Driver) learn(task *driver.TaskConfig) spec.Owner {
 	d.mu.Lock()
@@ -265,5 +257,6 @@ func (d *Driver) learn(task *driver.TaskConfig) spec.Owner {
 	if d.owner.Node == "" {
 		d.owner.Node = task.NodeID
 	}
+	d.beside[filepath.Dir(task.AllocDir)] = true
 	return d.owner
 }

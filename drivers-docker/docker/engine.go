@@ -55,7 +55,7 @@ type engine interface {
 var _ engine = (*client.Client)(nil)
 
 // connect makes a client; nothing is dialled yet.
-func connect(p config.Plugin) (engine, error) {
+func connect(p config.Plugin) (*client.Client, error) {
 	options := []client.Opt{client.WithUserAgent("drover")}
 	if p.Endpoint != "" {
 		options = append(options, client.WithHost(p.Endpoint))

@@ -2,6 +2,7 @@ package docker
 
 import (
 	"errors"
+	"fmt"
 	"net"
 	"regexp"
 
@@ -25,6 +26,18 @@ func isNetwork(err error) bool {
 	var n net.Error
 	var op *net.OpError
 	return errors.As(err, &op) || errors.As(err, &n) && n.Timeout()
+}
+
+// noChild is what runc says when the container's first process could not be set up.
+var noChild = regexp.MustCompile(`(?i)can't get final child's PID from pipe|oom_score_adj`)
+
+// explainScore says what a start with an oom_score_adj may have died of: the kernel lets only a process with CAP_SYS_RESOURCE
+// lower it below its own.
+func explainScore(err error, score int) error {
+	if score < 0 && noChild.MatchString(err.Error()) {
+		return fmt.Errorf("oom_score_adj = %d: the engine may not go below its own here, which needs CAP_SYS_RESOURCE: %w", score, err)
+	}
+	return err
 }
 
 // classed marks an engine's refusal to make or start a container as worth another attempt, if it is.

@@ -3,27 +3,60 @@ package docker
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io/fs"
+	"io"
+	"os"
 	"path/filepath"
 	"strings"
 )
 
-// resolve follows symbolic links. Of a path that does not exist yet it resolves as much as exists.
-func resolve(path string) (string, error) {
-	real, err := filepath.EvalSymlinks(path)
-	if !errors.Is(err, fs.ErrNotExist) {
-		return real, err
+// mostProfile is the largest seccomp profile that is read, in bytes; the engine's own has 12 KiB.
+const mostProfile = 1 << 20
+
+// profiles finds seccomp profiles that a job may use.
+type profiles struct {
+	taskDir string
+	dirs    []string // of the node, which the operator opened
+}
+
+// read returns a profile. A relative path lies in the task's directory, an absolute one in an opened directory. The error is the
+// same whether a file outside exists or not.
+func (p profiles) read(path string) ([]byte, error) {
+	if !filepath.IsAbs(path) {
+		return readBelow(p.taskDir, path)
 	}
-	parent := filepath.Dir(path)
-	if parent == path {
-		return path, nil
+	for _, dir := range p.dirs {
+		if rel, err := filepath.Rel(dir, path); err == nil && filepath.IsLocal(rel) {
+			return readBelow(dir, rel)
+		}
 	}
-	if real, err = resolve(parent); err != nil {
-		return "", err
+	return nil, fmt.Errorf("%s is neither in the task's directory nor in one that the operator opened with seccomp_profile_dirs of the docker plugin", path)
+}
+
+// readBelow reads a plain file of bounded size, without following a link out of dir and without waiting for a writer.
+func readBelow(dir, rel string) ([]byte, error) {
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return nil, err
 	}
-	return filepath.Join(real, filepath.Base(path)), nil
+	defer root.Close()
+	f, err := root.OpenFile(filepath.Clean(rel), os.O_RDONLY|openNow, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	st, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	if !st.Mode().IsRegular() {
+		return nil, fmt.Errorf("%s is not a plain file", rel)
+	}
+	data, err := io.ReadAll(io.LimitReader(f, mostProfile+1))
+	if err == nil && len(data) > mostProfile {
+		err = fmt.Errorf("%s has more than %d bytes", rel, mostProfile)
+	}
+	return data, err
 }
 
 // securityOptions brings the options into the engine's form. A seccomp profile is a file of the host; the engine wants

@@ -2,6 +2,9 @@ package docker
 
 import (
 	"context"
+	"maps"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/moby/moby/api/types/container"
@@ -45,9 +48,15 @@ func (d *Driver) sweep(before map[string]bool) map[string]bool {
 	for _, t := range d.tasks {
 		view.known[t.container] = true
 	}
+	names := map[string]bool{} // of containers
+	for _, t := range d.tasks {
+		names[spec.Name(t.config)] = true
+	}
+	busy := len(d.starting) > 0
 	for id := range d.starting {
 		view.known[id] = true
 	}
+	beside := slices.Collect(maps.Keys(d.beside))
 	for _, id := range d.networks {
 		view.known[id] = true
 	}
@@ -66,6 +75,20 @@ func (d *Driver) sweep(before map[string]bool) map[string]bool {
 		return nil
 	}
 	suspects := map[string]bool{}
+	for _, c := range list.Items {
+		for _, name := range c.Names {
+			names[strings.TrimPrefix(name, "/")] = true
+		}
+	}
+	for _, allocs := range beside {
+		for _, dir := range stalePrivate(allocs, func(name string) bool { return busy || names[name] }) {
+			if before[dir] && !s.config.GC.DanglingContainers.DryRun {
+				d.forgetPrivate(dir)
+			} else {
+				suspects[dir] = true
+			}
+		}
+	}
 	for _, c := range view.leftovers(list.Items) {
 		if claimed(c.Labels[spec.LabelTaskDir]) {
 			continue // another generation of this plugin has it

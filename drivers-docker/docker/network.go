@@ -156,3 +156,30 @@ func (d *Driver) pullPause(ctx context.Context, s *session) (string, error) {
 	}
 	return ref.Name, nil
 }
+
+// joined is the network mode of a task that wants to live in a named container's namespace: that container is of the same
+// allocation, or nobody's if the operator allows it. It is named by its id then, which no other container takes.
+func (d *Driver) joined(ctx context.Context, s *session, task *driver.TaskConfig, mode string) (string, error) {
+	name, joins := strings.CutPrefix(mode, "container:")
+	if !joins {
+		return mode, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	found, err := s.engine.ContainerInspect(ctx, name, client.ContainerInspectOptions{})
+	if err != nil {
+		return "", classed(fmt.Errorf("network_mode: look at container %s: %w", name, err))
+	}
+	var labels map[string]string
+	if found.Container.Config != nil {
+		labels = found.Container.Config.Labels
+	}
+	switch alloc := spec.AllocOf(labels); {
+	case alloc == task.AllocID:
+	case alloc != "":
+		return "", fmt.Errorf("network_mode: container %s belongs to another allocation", name)
+	case !s.config.AllowContainerNetwork:
+		return "", fmt.Errorf("network_mode: container %s is not of this allocation; the operator can set allow_container_network of the docker plugin for containers that belong to none", name)
+	}
+	return "container:" + found.Container.ID, nil
+}

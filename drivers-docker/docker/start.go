@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"time"
 
 	cerrdefs "github.com/containerd/errdefs"
@@ -33,7 +32,8 @@ func (d *Driver) Start(ctx context.Context, r *driver.StartRequest[config.Task])
 		return nil, err
 	}
 	owner := d.learn(r.Task)
-	defer d.begin(r.Task.ID)()
+	ctx, end := d.begin(ctx, r.Task.ID)
+	defer end()
 	if err := s.config.Allow(r.Config); err != nil {
 		return nil, err
 	}
@@ -46,8 +46,21 @@ func (d *Driver) Start(ctx context.Context, r *driver.StartRequest[config.Task])
 	if err != nil {
 		return nil, err
 	}
+	if ctx.Err() != nil {
+		// Nobody takes the task any more.
+		d.drop(s, t)
+		return nil, ctx.Err()
+	}
 	d.add(t)
 	return &driver.StartResponse[State]{State: State{ContainerID: t.container, Network: t.network}, Network: t.network}, nil
+}
+
+// drop takes back a task that was started and that nobody wants.
+func (d *Driver) drop(s *session, t *task) {
+	t.close()
+	d.remove(s, t.container)
+	d.forgetPrivate(privateDir(t.config))
+	d.releaseImage(t.config.ID)
 }
 
 // attempt gets the image and runs the container. If it fails nothing of it is left.
@@ -83,8 +96,17 @@ func (d *Driver) awaitEngine(ctx context.Context, s *session, r *driver.StartReq
 }
 
 // run makes and starts the container. If it fails nothing of it is left.
-func (d *Driver) run(ctx context.Context, s *session, r *driver.StartRequest[config.Task], owner spec.Owner, found *picture) (*task, error) {
-	in, err := d.input(s, r, owner, found)
+func (d *Driver) run(ctx context.Context, s *session, r *driver.StartRequest[config.Task], owner spec.Owner, found *picture) (_ *task, err error) {
+	private, err := newPrivate(r.Task, engineSees(s.socket))
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			d.forgetPrivate(private.dir)
+		}
+	}()
+	in, err := d.input(ctx, s, r, owner, found, private)
 	if err != nil {
 		return nil, err
 	}
@@ -97,7 +119,7 @@ func (d *Driver) run(ctx context.Context, s *session, r *driver.StartRequest[con
 	}
 	id, err := d.createAndStart(ctx, s, owner, r.Task, request)
 	if err != nil {
-		return nil, found.explain(err)
+		return nil, explainScore(found.explain(err), r.Config.OOMScoreAdj)
 	}
 	t := &task{config: r.Task, options: r.Config, container: id, started: time.Now(), emit: r.Emit, cores: in.Cpuset}
 	if t.network, err = d.override(ctx, s, r.Config, request, id); err != nil {
@@ -110,16 +132,22 @@ func (d *Driver) run(ctx context.Context, s *session, r *driver.StartRequest[con
 }
 
 // input gathers what the container's making depends on, and writes the files it needs.
-func (d *Driver) input(s *session, r *driver.StartRequest[config.Task], owner spec.Owner, found *picture) (spec.Input, error) {
+func (d *Driver) input(ctx context.Context, s *session, r *driver.StartRequest[config.Task], owner spec.Owner, found *picture, private *private) (spec.Input, error) {
 	in := spec.Input{
 		Task: r.Task, Config: r.Config, Plugin: s.config, Node: d.node(s), Owner: owner,
-		ImageID: found.id, ImageUser: found.user, SharedNetwork: pauseOf(r.Task), Resolve: resolve,
+		ImageID: found.id, ImageUser: found.user, SharedNetwork: pauseOf(r.Task), Pin: private.pin,
 	}
 	if in.SharedNetwork == "" && r.Config.NetworkMode == "" && r.Task.Network != nil && r.Task.Network.Mode == driver.NetworkGroup {
 		return in, fmt.Errorf("the allocation's network namespace %s was not made by the docker driver, and docker cannot join one by path", r.Task.Network.Path)
 	}
+	if err := checkDirs(r.Task); err != nil {
+		return in, err
+	}
 	var err error
-	if in.SecurityOpt, err = securityOptions(r.Config.SecurityOpt, os.ReadFile); err != nil {
+	if in.Config.NetworkMode, err = d.joined(ctx, s, r.Task, r.Config.NetworkMode); err != nil {
+		return in, err
+	}
+	if in.SecurityOpt, err = securityOptions(r.Config.SecurityOpt, profiles{r.Task.TaskDir(), s.config.SeccompProfileDirs}.read); err != nil {
 		return in, err
 	}
 	in.Cpuset = sharedCores(r.Task)
@@ -133,28 +161,20 @@ func (d *Driver) input(s *session, r *driver.StartRequest[config.Task], owner sp
 		if err != nil {
 			return in, err
 		}
-		if in.HostsFile, err = writeTaskFile(r.Task, "hosts", content); err != nil {
+		if in.HostsFile, err = private.write("hosts", content); err != nil {
 			return in, err
 		}
 	}
 	if r.Task.DNS != nil && !in.Node.Windows {
-		if in.ResolvFile, err = writeTaskFile(r.Task, "resolv.conf", spec.ResolvFile(r.Task.DNS)); err != nil {
+		content, err := spec.ResolvFile(r.Task.DNS)
+		if err != nil {
+			return in, err
+		}
+		if in.ResolvFile, err = private.write("resolv.conf", content); err != nil {
 			return in, err
 		}
 	}
 	return in, nil
-}
-
-// writeTaskFile writes a generated file beside the directories that the task may write to.
-func writeTaskFile(task *driver.TaskConfig, name string, content []byte) (string, error) {
-	path := filepath.Join(task.TaskDir(), name)
-	if err := os.MkdirAll(task.TaskDir(), 0o755); err != nil {
-		return "", fmt.Errorf("write %s for the container: %w", name, err)
-	}
-	if err := os.WriteFile(path, content, 0o644); err != nil {
-		return "", fmt.Errorf("write %s for the container: %w", name, err)
-	}
-	return path, nil
 }
 
 // createAndStart returns a running container's id.
@@ -183,9 +203,7 @@ func (d *Driver) createAndStart(ctx context.Context, s *session, owner spec.Owne
 func (d *Driver) create(ctx context.Context, s *session, owner spec.Owner, task *driver.TaskConfig, r *spec.Request) (id string, running bool, err error) {
 	wait := conflictBackoff
 	for attempt := 0; ; attempt++ {
-		call, cancel := context.WithTimeout(ctx, callTimeout)
-		made, err := s.engine.ContainerCreate(call, r.Create)
-		cancel()
+		made, err := d.makeContainer(ctx, s, task, r)
 		if err == nil {
 			for _, w := range made.Warnings {
 				d.logger.Debug("container created with a warning", "container", made.ID, "warning", w)
@@ -208,6 +226,38 @@ func (d *Driver) create(ctx context.Context, s *session, owner spec.Owner, task 
 		case <-ctx.Done():
 			return "", false, ctx.Err()
 		}
+	}
+}
+
+// makeContainer asks for the container. Once asked the engine makes it whether anybody waits or not, so the answer is awaited
+// for a while after the start was given up; what nobody wants any more, or what is there although the engine's answer
+// was lost, is removed.
+func (d *Driver) makeContainer(ctx context.Context, s *session, task *driver.TaskConfig, r *spec.Request) (client.ContainerCreateResult, error) {
+	call, cancel := context.WithTimeout(context.WithoutCancel(ctx), callTimeout)
+	defer cancel()
+	stop := context.AfterFunc(ctx, func() { time.AfterFunc(d.times.createGrace, cancel) })
+	defer stop()
+	made, err := s.engine.ContainerCreate(call, r.Create)
+	switch {
+	case err == nil && ctx.Err() != nil:
+		d.remove(s, made.ID)
+		return made, ctx.Err()
+	case err != nil && (ctx.Err() != nil || unreachable(err)):
+		d.removeUnanswered(s, task, r.Create.Name)
+	}
+	return made, err
+}
+
+// removeUnanswered removes the container that the engine made of a request whose answer did not come.
+func (d *Driver) removeUnanswered(s *session, task *driver.TaskConfig, name string) {
+	ctx, cancel := context.WithTimeout(context.Background(), cleanTimeout)
+	defer cancel()
+	found, err := s.engine.ContainerInspect(ctx, name, client.ContainerInspectOptions{})
+	if err != nil {
+		return
+	}
+	if c := found.Container; c.Config != nil && c.Config.Labels[spec.LabelTaskID] == task.ID && (c.State == nil || !c.State.Running) {
+		d.remove(s, c.ID)
 	}
 }
 

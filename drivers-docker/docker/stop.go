@@ -16,7 +16,7 @@ import (
 
 // Stop implements driver.Driver. Without a signal the image's own stop signal is sent.
 func (d *Driver) Stop(ctx context.Context, r *driver.StopRequest) error {
-	t, err := d.task(r.TaskID)
+	t, err := d.settled(ctx, r.TaskID)
 	if err != nil {
 		return err
 	}
@@ -100,7 +100,7 @@ func (d *Driver) Signal(ctx context.Context, r *driver.SignalRequest) error {
 
 // Destroy implements driver.Driver.
 func (d *Driver) Destroy(ctx context.Context, r *driver.DestroyRequest) error {
-	t, err := d.task(r.TaskID)
+	t, err := d.settled(ctx, r.TaskID)
 	if err != nil {
 		return err
 	}
@@ -127,7 +127,14 @@ func (d *Driver) Destroy(ctx context.Context, r *driver.DestroyRequest) error {
 	t.close()
 	d.mu.Lock()
 	delete(d.tasks, r.TaskID)
+	again := false // another attempt of the task has the directory
+	for _, other := range d.tasks {
+		again = again || privateDir(other.config) == privateDir(t.config)
+	}
 	d.mu.Unlock()
+	if !again {
+		d.forgetPrivate(privateDir(t.config))
+	}
 	d.releaseImage(r.TaskID)
 	return nil
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"sync"
@@ -37,10 +38,18 @@ func OpenPipe(path, record string) (Sink, error) {
 func (p *pipe) Reachable() bool { return true }
 
 func (p *pipe) Cursor(context.Context) (string, error) {
-	data, err := os.ReadFile(p.record)
-	if p.record == "" || errors.Is(err, fs.ErrNotExist) {
+	if p.record == "" {
 		return "", nil
 	}
+	f, err := os.OpenFile(p.record, os.O_RDONLY|recordFlags, 0)
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", nil
+	}
+	if err != nil {
+		return "", fmt.Errorf("read log cursor: %w", err)
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, cursorRecord))
 	if err != nil {
 		return "", fmt.Errorf("read log cursor: %w", err)
 	}
@@ -64,7 +73,7 @@ func (p *pipe) Append(ctx context.Context, data []byte, cursor string) error {
 }
 
 func (p *pipe) store(cursor string) error {
-	f, err := os.OpenFile(p.record, os.O_WRONLY|os.O_CREATE, 0o600)
+	f, err := os.OpenFile(p.record, os.O_WRONLY|os.O_CREATE|recordFlags, 0o600)
 	if err != nil {
 		return fmt.Errorf("store log cursor: %w", err)
 	}

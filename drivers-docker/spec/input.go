@@ -44,8 +44,9 @@ type Input struct {
 	Cpuset string
 	// SecurityOpt are the task's security options with files read in.
 	SecurityOpt []string
-	// Resolve returns a host path with its symbolic links resolved. nil: as it is.
-	Resolve func(path string) (string, error)
+	// Pin returns a host path of what is now at rel below area, and stays that whatever tasks do to area's content; links
+	// that lead out of area are refused. create makes what is missing. Errors go on after "host path x". nil: as it is.
+	Pin func(area, rel string, create bool) (string, error)
 }
 
 // Request is a container to be made.

@@ -77,6 +77,14 @@ func setOwner(labels map[string]string, owner Owner) {
 	}
 }
 
+// AllocOf is the allocation that a container belongs to; empty: none.
+func AllocOf(labels map[string]string) string {
+	if id := labels[LabelAlloc]; id != "" {
+		return id
+	}
+	return labels[knownAlloc]
+}
+
 // Owns reports whether a container with these labels is this owner's. Without a node's id nothing is.
 func (o Owner) Owns(labels map[string]string) bool {
 	return o.Node != "" && labels[LabelNode] == o.Node && (o.Cluster == "" || labels[LabelCluster] == "" || labels[LabelCluster] == o.Cluster)

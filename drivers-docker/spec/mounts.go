@@ -53,7 +53,16 @@ func mounts(in Input, h *container.HostConfig) error {
 	if in.Node.Windows {
 		logs = alloc + `\logs`
 	}
-	bind(filepath.Join(in.Task.SharedDir(), "logs"), logs, "ro")
+	logsDir := filepath.Join(in.Task.SharedDir(), "logs")
+	if in.Pin != nil {
+		// It lies in a directory that the allocation's tasks write to.
+		pinned, err := in.Pin(in.Task.SharedDir(), "logs", true)
+		if err != nil {
+			return fmt.Errorf("%s %w", logsDir, err)
+		}
+		logsDir = pinned
+	}
+	bind(logsDir, logs, "ro")
 
 	for _, v := range in.Config.Volumes {
 		source, target, mode, err := splitVolume(v, in.Node.Windows)
@@ -61,7 +70,7 @@ func mounts(in Input, h *container.HostConfig) error {
 			return err
 		}
 		if in.Config.VolumeDriver == "" {
-			if source, err = hostPath(in, "volumes", source); err != nil {
+			if source, err = hostPath(in, "volumes", source, true); err != nil {
 				return err
 			}
 		}
@@ -119,45 +128,11 @@ func splitVolume(text string, windows bool) (source, target, mode string, err er
 	return parts[0], parts[1], mode, nil
 }
 
-// hostPath makes a job's path one of the host: relative to the task's directory, and inside the allocation's unless the
-// operator allows more. Symbolic links count as what they point to.
-func hostPath(in Input, option, name string) (string, error) {
-	full := name
-	if !filepath.IsAbs(full) {
-		full = filepath.Join(in.Task.TaskDir(), name)
-	}
-	full = filepath.Clean(full)
-	if in.Plugin.Volumes.Enabled {
-		return full, nil
-	}
-	const advice = "the operator can set volumes.enabled of the docker plugin"
-	if !below(full, in.Task.AllocDir) {
-		return "", fmt.Errorf("%s: host path %s is outside the allocation's directory, which is not allowed on this node; %s", option, name, advice)
-	}
-	if in.Resolve == nil {
-		return full, nil
-	}
-	root, err := in.Resolve(in.Task.AllocDir)
-	if err != nil {
-		return "", fmt.Errorf("%s: host path %s: %w", option, name, err)
-	}
-	real, err := in.Resolve(full)
-	if err != nil {
-		return "", fmt.Errorf("%s: host path %s: %w", option, name, err)
-	}
-	if !below(real, root) {
-		return "", fmt.Errorf("%s: host path %s leads out of the allocation's directory through a symbolic link; %s", option, name, advice)
-	}
-	return real, nil
-}
-
-func below(name, root string) bool {
-	rel, err := filepath.Rel(root, name)
-	return err == nil && filepath.IsLocal(rel)
-}
-
 // jobMount is a mount block of the job.
 func jobMount(in Input, m config.Mount) (mount.Mount, error) {
+	if !in.Node.Windows && !path.IsAbs(m.Target) {
+		return mount.Mount{}, fmt.Errorf("mount: target %q is not an absolute path inside the container", m.Target)
+	}
 	out := mount.Mount{Type: mount.Type(m.Type), Target: m.Target, Source: m.Source, ReadOnly: m.Readonly}
 	switch m.Type {
 	case "", "volume":
@@ -171,7 +146,7 @@ func jobMount(in Input, m config.Mount) (mount.Mount, error) {
 			out.VolumeOptions.DriverConfig = &mount.Driver{Name: o.DriverConfig.Name, Options: o.DriverConfig.Options}
 		}
 	case "bind":
-		source, err := hostPath(in, "mount", m.Source)
+		source, err := hostPath(in, "mount", m.Source, false)
 		if err != nil {
 			return out, err
 		}

@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"strconv"
 	"strings"
+	"unicode"
 
 	"github.com/moby/moby/api/types/container"
 	"github.com/moby/moby/api/types/network"
@@ -31,8 +32,19 @@ func networking(in Input, r *Request, c *container.Config, h *container.HostConf
 		return nil, nil
 	}
 	c.Hostname = in.Config.Hostname
+	for _, entry := range in.Config.ExtraHosts {
+		if name, _, ok := strings.Cut(entry, ":"); !ok || !oneWord(name) || !oneWord(entry) {
+			return nil, fmt.Errorf("extra_hosts: %q is not name:address", entry)
+		}
+	}
 	h.ExtraHosts = in.Config.ExtraHosts
 	if in.Task.DNS == nil {
+		if err := words("dns_search_domains", in.Config.DNSSearchDomains); err != nil {
+			return nil, err
+		}
+		if err := words("dns_options", in.Config.DNSOptions); err != nil {
+			return nil, err
+		}
 		for _, text := range in.Config.DNSServers {
 			server, err := netip.ParseAddr(text)
 			if err != nil {
@@ -199,11 +211,14 @@ func HostsFile(hosts *driver.HostsConfig, extra []string) ([]byte, error) {
 	var b strings.Builder
 	b.WriteString("127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\nfe00::0 ip6-localnet\nff00::0 ip6-mcastprefix\nff02::1 ip6-allnodes\nff02::2 ip6-allrouters\n")
 	if hosts != nil && hosts.Address != "" && hosts.Hostname != "" {
+		if net.ParseIP(hosts.Address) == nil || !oneWord(hosts.Hostname) {
+			return nil, fmt.Errorf("the network's address %q and name %q do not fit into a hosts file", hosts.Address, hosts.Hostname)
+		}
 		fmt.Fprintf(&b, "%s %s\n", hosts.Address, hosts.Hostname)
 	}
 	for _, entry := range extra {
 		name, address, ok := strings.Cut(entry, ":")
-		if !ok || name == "" || net.ParseIP(strings.Trim(address, "[]")) == nil {
+		if !ok || !oneWord(name) || net.ParseIP(strings.Trim(address, "[]")) == nil {
 			return nil, fmt.Errorf("extra_hosts: %q is not name:address", entry)
 		}
 		fmt.Fprintf(&b, "%s %s\n", strings.Trim(address, "[]"), name)
@@ -212,7 +227,18 @@ func HostsFile(hosts *driver.HostsConfig, extra []string) ([]byte, error) {
 }
 
 // ResolvFile is the resolver configuration a group's dns block asks for.
-func ResolvFile(dns *driver.DNS) []byte {
+func ResolvFile(dns *driver.DNS) ([]byte, error) {
+	for _, server := range dns.Servers {
+		if _, err := netip.ParseAddr(server); err != nil || !oneWord(server) {
+			return nil, fmt.Errorf("dns: servers: %q is not an IP address", server)
+		}
+	}
+	if err := words("dns: searches", dns.Searches); err != nil {
+		return nil, err
+	}
+	if err := words("dns: options", dns.Options); err != nil {
+		return nil, err
+	}
 	var b strings.Builder
 	if len(dns.Searches) > 0 {
 		fmt.Fprintf(&b, "search %s\n", strings.Join(dns.Searches, " "))
@@ -223,5 +249,20 @@ func ResolvFile(dns *driver.DNS) []byte {
 	if len(dns.Options) > 0 {
 		fmt.Fprintf(&b, "options %s\n", strings.Join(dns.Options, " "))
 	}
-	return []byte(b.String())
+	return []byte(b.String()), nil
+}
+
+// words refuses values that would become more than one word of a line.
+func words(option string, values []string) error {
+	for _, v := range values {
+		if !oneWord(v) {
+			return fmt.Errorf("%s: %q is not one word without spaces and control characters", option, v)
+		}
+	}
+	return nil
+}
+
+// oneWord reports whether a text stays one word of one line in the files of a resolver.
+func oneWord(text string) bool {
+	return text != "" && !strings.ContainsFunc(text, func(r rune) bool { return unicode.IsSpace(r) || !unicode.IsPrint(r) })
 }

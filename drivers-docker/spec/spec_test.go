@@ -2,6 +2,7 @@ package spec
 
 import (
 	"errors"
+	"path/filepath"
 	"reflect"
 	"slices"
 	"strings"
@@ -143,17 +144,37 @@ func memoryFigures(r *Request) [3]int64 {
 
 func TestCreateRefuses(t *testing.T) {
 	for want, change := range map[string]func(in *Input){
-		"allow_privileged":         func(in *Input) { in.Config.Privileged = true },
-		"allow_runtimes":           func(in *Input) { in.Config.Runtime = "kata" },
-		"pids_limit 10 is more":    func(in *Input) { in.Config.PidsLimit, in.Plugin.PidsLimit = 10, 5 },
-		"NET_ADMIN is not allowed": func(in *Input) { in.Config.CapAdd = []string{"net_admin"} },
-		"ALL is not allowed":       func(in *Input) { in.Config.CapAdd = []string{"all"} },
-		"ipc_mode \"host\"":        func(in *Input) { in.Config.IPCMode = "host" },
-		"outside the allocation's": func(in *Input) { in.Config.Volumes = []string{"/etc:/e"} },
-		"symbolic link":            func(in *Input) { in.Config.Volumes = []string{"l:/e"}; in.Resolve = linkToEtc },
-		"not source:target":        func(in *Input) { in.Config.Volumes = []string{"/etc"} },
-		"not an absolute path":     func(in *Input) { in.Config.Volumes = []string{"a:b"} },
-		"soft limit is more":       func(in *Input) { in.Config.Ulimit = map[string]string{"nofile": "9:3"} },
+		"allow_privileged":                          func(in *Input) { in.Config.Privileged = true },
+		"allow_runtimes":                            func(in *Input) { in.Config.Runtime = "kata" },
+		"pids_limit 10 is more":                     func(in *Input) { in.Config.PidsLimit, in.Plugin.PidsLimit = 10, 5 },
+		"NET_ADMIN is not allowed":                  func(in *Input) { in.Config.CapAdd = []string{"net_admin"} },
+		"ALL is not allowed":                        func(in *Input) { in.Config.CapAdd = []string{"all"} },
+		"ipc_mode \"host\"":                         func(in *Input) { in.Config.IPCMode = "host" },
+		"outside the allocation's":                  func(in *Input) { in.Config.Volumes = []string{"/etc:/e"} },
+		"symbolic link":                             func(in *Input) { in.Config.Volumes = []string{"l:/e"}; in.Pin = linkToEtc },
+		"/data/a1/web is not the task's own":        func(in *Input) { in.Config.Volumes = []string{".:/e"} },
+		"/data/a1 is not the task's own":            func(in *Input) { in.Config.Volumes = []string{"..:/e"} },
+		"/data/a1/db/secrets is not the task's":     func(in *Input) { in.Config.Volumes = []string{"../db/secrets:/e"} },
+		"/data/a1/web/private/x is the agent's":     func(in *Input) { in.Config.Volumes = []string{"local/../private/x:/e"} },
+		"/data/a1/web/.docker.claim is the agent's": func(in *Input) { in.Config.Volumes = []string{".docker.claim:/e"} },
+		"mount: host path /data/a1/web is not":      func(in *Input) { in.Config.Mount = []config.Mount{{Type: "bind", Source: ".", Target: "/e"}} },
+		"pids_limit -1 (no limit) is more":          func(in *Input) { in.Config.PidsLimit, in.Plugin.PidsLimit = -1, 5 },
+		"device /dev/../etc/x is not allowed": func(in *Input) {
+			in.Config.Devices, in.Plugin.AllowDevices = []config.Device{{HostPath: "/dev/../etc/x"}}, []string{"/dev/*"}
+		},
+		"only none; the operator can add it to allow_devices": func(in *Input) {
+			in.Config.Devices, in.Plugin.AllowDevices = []config.Device{{HostPath: "/dev/x"}}, []string{}
+		},
+		"allow_security_opt": func(in *Input) {
+			in.Config.SecurityOpt, in.Plugin.AllowSecurityOpt = []string{"seccomp=unconfined"}, []string{"no-new-*"}
+		},
+		"extra_hosts: \"a\\nb:10.0.0.1\"":        func(in *Input) { in.Config.ExtraHosts = []string{"a\nb:10.0.0.1"} },
+		"dns_search_domains: \"a b\"":            func(in *Input) { in.Config.DNSSearchDomains = []string{"a b"} },
+		"mount: target \"e\" is not an absolute": func(in *Input) { in.Config.Mount = []config.Mount{{Type: "bind", Source: "local/x", Target: "e"}} },
+		"dns_options: \"a\\nb\"":                 func(in *Input) { in.Config.DNSOptions = []string{"a\nb"} },
+		"not source:target":                      func(in *Input) { in.Config.Volumes = []string{"/etc"} },
+		"not an absolute path":                   func(in *Input) { in.Config.Volumes = []string{"a:b"} },
+		"soft limit is more":                     func(in *Input) { in.Config.Ulimit = map[string]string{"nofile": "9:3"} },
 		"has no port \"x\", only http": func(in *Input) {
 			in.Config.Ports = []string{"x"}
 			in.Task.Resources.Ports = []driver.Port{{Label: "http", Value: 1}}
@@ -181,14 +202,64 @@ func TestCreateRefuses(t *testing.T) {
 	}
 }
 
-func linkToEtc(path string) (string, error) {
-	switch path {
-	case "/data/a1":
-		return path, nil
+func linkToEtc(area, rel string, _ bool) (string, error) {
+	switch filepath.Join(area, rel) {
+	case "/data/a1/alloc/logs":
+		return "/data/a1/alloc/logs", nil
 	case "/data/a1/web/l":
-		return "/etc", nil
+		return "", errors.New("leads out through a symbolic link")
 	}
-	return "", errors.New("asked for " + path)
+	return "", errors.New("asked for " + area + " and " + rel)
+}
+
+// What tasks can replace is asked for below what they cannot.
+func TestHostPaths(t *testing.T) {
+	for source, want := range map[string]string{
+		"local":              "/data/a1/web/local + .",
+		"local/conf/x":       "/data/a1/web/local + conf/x",
+		"secrets/key":        "/data/a1/web/secrets + key",
+		"app.conf":           "/data/a1/web/app.conf + .",
+		"custom/nginx.conf":  "/data/a1/web/custom + nginx.conf",
+		"../alloc":           "/data/a1/alloc + .",
+		"../alloc/data/d":    "/data/a1/alloc + data/d",
+		"/data/a1/alloc/x":   "/data/a1/alloc + x",
+		"/data/a1/web/tmp/x": "/data/a1/web/tmp + x",
+	} {
+		in := input()
+		in.Pin = func(area, rel string, create bool) (string, error) { return area + " + " + rel, nil }
+		in.Config.Volumes = []string{source + ":/x"}
+		r, err := Create(in)
+		if err != nil {
+			t.Errorf("%s: %v", source, err)
+			continue
+		}
+		binds := r.Create.HostConfig.Binds
+		if got := binds[3:]; !slices.Equal(got, []string{"/data/a1/alloc + logs:/alloc/logs:ro", want + ":/x"}) {
+			t.Errorf("%s: got %q", source, got)
+		}
+	}
+}
+
+func TestResolverFiles(t *testing.T) {
+	for want, dns := range map[string]driver.DNS{
+		"servers: \"1.2.3.4\\n":  {Servers: []string{"1.2.3.4\nx"}},
+		"servers: \"::1%a\\nb\"": {Servers: []string{"::1%a\nb"}},
+		"servers: \"dns.example": {Servers: []string{"dns.example"}},
+		"searches: \"x\\n* *":    {Searches: []string{"x\n* * * * * root id"}},
+		"options: \"\"":          {Options: []string{""}},
+	} {
+		if got, err := ResolvFile(&dns); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: got %q, %v", want, got, err)
+		}
+	}
+	for _, hosts := range []driver.HostsConfig{{Address: "10.0.0.1", Hostname: "a\nb"}, {Address: "x y", Hostname: "a"}} {
+		if got, err := HostsFile(&hosts, nil); err == nil {
+			t.Errorf("%+v: got %q", hosts, got)
+		}
+	}
+	if got, err := HostsFile(nil, []string{"a\n10.0.0.9 b:10.0.0.1"}); err == nil {
+		t.Errorf("extra_hosts: got %q", got)
+	}
 }
 
 func TestOwns(t *testing.T) {
