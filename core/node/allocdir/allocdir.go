@@ -121,7 +121,7 @@ func makeOpen(path string, mode fs.FileMode) error {
 	if err != nil {
 		return err
 	}
-	if err := os.Chmod(path, mode); err != nil {
+	if err := openTo(path, mode); err != nil {
 		return err
 	}
 	return giveToNobody(path)
@@ -144,8 +144,15 @@ func (d Dir) TakeFrom(prev Dir, tasks []string) error {
 
 // move renames from to to when from exists and to is an empty directory or nothing.
 func move(from, to string) error {
-	if _, err := os.Lstat(from); errors.Is(err, fs.ErrNotExist) {
+	st, err := os.Lstat(from)
+	if errors.Is(err, fs.ErrNotExist) {
 		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if !st.IsDir() {
+		return fmt.Errorf("%s is no directory any more, a task has replaced it", from)
 	}
 	if err := os.MkdirAll(filepath.Dir(to), openMode); err != nil {
 		return err

@@ -1,6 +1,7 @@
 package allocdir
 
 import (
+	"errors"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -72,6 +73,47 @@ func TestTakeFrom(t *testing.T) {
 		if b, err := os.ReadFile(filepath.Join(next.Root(), path)); err != nil || string(b) != want {
 			t.Errorf("%s: %q, %v", path, b, err)
 		}
+	}
+}
+
+// A task can put a link in the place of its directory; what comes after it must not inherit the link.
+func TestTakeFromFollowsNoLinks(t *testing.T) {
+	base, host := t.TempDir(), t.TempDir()
+	for name, replaced := range map[string]func(Dir) string{
+		"data":  func(d Dir) string { return filepath.Join(d.Shared(), "data") },
+		"local": func(d Dir) string { return d.Local("web") },
+	} {
+		old, next := New(base, "old-"+name), New(base, "new-"+name)
+		for _, d := range []Dir{old, next} {
+			t.Cleanup(func() { d.Destroy() })
+			if err := errors.Join(d.Build(), d.BuildTask("web", 0)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := errors.Join(os.Remove(replaced(old)), os.Symlink(host, replaced(old))); err != nil {
+			t.Fatal(err)
+		}
+		if err := next.TakeFrom(old, []string{"web"}); err == nil {
+			t.Errorf("%s: a link was taken over", name)
+		}
+		if st, err := os.Lstat(replaced(next)); err != nil || !st.IsDir() {
+			t.Errorf("%s: %v %v", name, st, err)
+		}
+	}
+}
+
+func TestOpenToFollowsNoLinks(t *testing.T) {
+	host := t.TempDir()
+	if err := os.Chmod(host, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	link := filepath.Join(t.TempDir(), "link")
+	if err := os.Symlink(host, link); err != nil {
+		t.Skip("no links here:", err)
+	}
+	_ = openTo(link, openMode)
+	if st, err := os.Stat(host); err != nil || st.Mode().Perm() != 0o700 {
+		t.Errorf("the mode of what a link leads to is %v %v", st, err)
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -22,6 +23,17 @@ const marker = ".nomad-mount"
 func mounted(dir string) bool {
 	var here, above unix.Stat_t
 	return unix.Lstat(dir, &here) == nil && unix.Lstat(filepath.Dir(dir), &above) == nil && here.Dev != above.Dev
+}
+
+// openTo sets a directory's mode. A task of the allocation could have put a link in its place since it was made.
+func openTo(path string, mode fs.FileMode) error {
+	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return &os.PathError{Op: "open", Path: path, Err: err}
+	}
+	dir := os.NewFile(uintptr(fd), path)
+	defer dir.Close()
+	return dir.Chmod(mode)
 }
 
 // giveToNobody makes the directory belong to nobody, so that no real user owns what tasks write to.

@@ -53,9 +53,9 @@ func look(inside string, root *launch.Root) (bool, error) {
 		return false, nil
 	}
 	if e.File {
-		return rest == "" && executable(e.Source), nil
+		return rest == "" && executable(e), nil
 	}
-	dir, err := os.OpenRoot(e.Source)
+	dir, err := openRoot(e)
 	if err != nil {
 		return false, nil
 	}
@@ -102,7 +102,11 @@ func owner(inside string, root *launch.Root) (*launch.Entry, string) {
 	return best, strings.TrimPrefix(strings.TrimPrefix(inside, best.Target), "/")
 }
 
-func executable(path string) bool {
-	st, err := os.Stat(path)
-	return err == nil && !st.IsDir() && st.Mode()&0o111 != 0
+func executable(e *launch.Entry) bool {
+	stat := os.Stat
+	if e.Beneath != "" {
+		stat = os.Lstat
+	}
+	st, err := stat(e.Source)
+	return err == nil && st.Mode().IsRegular() && st.Mode()&0o111 != 0
 }

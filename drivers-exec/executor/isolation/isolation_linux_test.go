@@ -60,6 +60,15 @@ func targets(r *launch.Root, source string) (list []string) {
 	return list
 }
 
+// replace puts a link to a directory of the host in the place of one of the allocation's, as another task can.
+func replace(name string) func(*driver.TaskConfig) {
+	return func(c *driver.TaskConfig) {
+		path := filepath.Join(c.AllocDir, name)
+		os.RemoveAll(path)
+		os.Symlink(filepath.Dir(c.AllocDir), path)
+	}
+}
+
 func TestRootRefusals(t *testing.T) {
 	for name, c := range map[string]struct {
 		chroot map[string]string
@@ -72,7 +81,16 @@ func TestRootRefusals(t *testing.T) {
 		"propagation": {nil, func(c *driver.TaskConfig) {
 			c.Mounts = []driver.Mount{{HostPath: "/etc", TaskPath: "/x", Propagation: "up"}}
 		}, "propagation"},
-		"device":         {nil, func(c *driver.TaskConfig) { c.Devices = []driver.Device{{HostPath: "/dev/none"}} }, "/dev/none"},
+		"device":            {nil, func(c *driver.TaskConfig) { c.Devices = []driver.Device{{HostPath: "/dev/none"}} }, "/dev/none"},
+		"local is a link":   {nil, replace("web/local"), "web/local is a link"},
+		"secrets is a link": {nil, replace("web/secrets"), "web/secrets is a link"},
+		"tmp is a link":     {nil, replace("web/tmp"), "web/tmp is a link"},
+		"task is a link":    {nil, replace("web"), "is a link"},
+		"alloc is a link":   {nil, replace("alloc"), "alloc is a link"},
+		"local is a file": {nil, func(c *driver.TaskConfig) {
+			os.RemoveAll(c.LocalDir())
+			os.WriteFile(c.LocalDir(), nil, 0o644)
+		}, "no directory"},
 		"no directories": {nil, func(c *driver.TaskConfig) { c.Name = "other" }, "task directory"},
 	} {
 		t.Run(name, func(t *testing.T) {

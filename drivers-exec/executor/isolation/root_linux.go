@@ -49,6 +49,11 @@ func Root(v View) (*launch.Root, error) {
 	if err != nil {
 		return nil, err
 	}
+	for i, e := range entries {
+		if e.Kind == launch.Bind && inside(e.Source, v.Task.AllocDir) {
+			entries[i].Beneath = v.Task.AllocDir
+		}
+	}
 	return &launch.Root{On: v.Task.TaskDir(), Entries: entries, NoPivot: v.NoPivot}, nil
 }
 
@@ -159,12 +164,8 @@ func ownTrees(v View) ([]launch.Entry, error) {
 		bind(filepath.Join(t.TaskDir(), "tmp"), "/tmp"),
 	}
 	for i := range list {
-		st, err := os.Stat(list[i].Source)
-		if err != nil {
+		if err := realDir(t.AllocDir, list[i].Source); err != nil {
 			return nil, fmt.Errorf("task directory for %s: %w", list[i].Target, err)
-		}
-		if !st.IsDir() {
-			return nil, fmt.Errorf("task directory for %s: %s is no directory", list[i].Target, list[i].Source)
 		}
 	}
 	if logs := filepath.Join(t.SharedDir(), "logs"); isDir(logs) {
@@ -210,7 +211,7 @@ func mounts(given []driver.Mount) ([]launch.Entry, error) {
 		if target == "/" {
 			return nil, fmt.Errorf("mount of %s: task path %q is the root", m.HostPath, m.TaskPath)
 		}
-		st, err := os.Stat(m.HostPath)
+		st, err := os.Stat(m.HostPath) // what lies in the allocation is opened without links when it is mounted
 		if err != nil {
 			return nil, fmt.Errorf("mount %s: %w", m.TaskPath, err)
 		}

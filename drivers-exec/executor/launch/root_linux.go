@@ -2,6 +2,7 @@ package launch
 
 import (
 	"path"
+	"strings"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -16,8 +17,12 @@ import (
 func (p *program) root(r *Root) {
 	trees := make([]int, len(r.Entries))
 	for i, e := range r.Entries {
-		if e.Kind == Bind {
-			trees[i] = p.cloneTree("bind "+e.Source+" at "+e.Target, fdcwd, e)
+		name := "bind " + e.Source + " at " + e.Target
+		switch {
+		case e.Kind == Bind && e.Beneath != "":
+			trees[i] = p.cloneBeneath(name, e)
+		case e.Kind == Bind:
+			trees[i] = p.cloneTree(name, fdcwd, e)
 		}
 	}
 	p.add("detach from the host's mounts", unix.SYS_MOUNT, 0, p.str("/"), 0, unix.MS_REC|unix.MS_SLAVE, 0)
@@ -116,6 +121,28 @@ func (p *program) mountPoint(e Entry, made map[string]bool) {
 // cloneTree clones the mounts at e.Source and sets their attributes.
 func (p *program) cloneTree(name string, dir uintptr, e Entry) int {
 	tree := p.add(name, unix.SYS_OPEN_TREE, dir, p.str(e.Source), unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC|unix.AT_RECURSIVE)
+	p.setAttributes(name, tree, e)
+	return tree
+}
+
+// cloneBeneath is cloneTree for a path that others may change meanwhile: what
+// is cloned is what was opened, without following links, below e.Beneath.
+func (p *program) cloneBeneath(name string, e Entry) int {
+	below := strings.TrimPrefix(strings.TrimPrefix(e.Source, e.Beneath), "/")
+	if below == "" {
+		below = "."
+	}
+	name += " without following links"
+	how := unix.OpenHow{Flags: unix.O_PATH | unix.O_CLOEXEC, Resolve: unix.RESOLVE_BENEATH | unix.RESOLVE_NO_SYMLINKS}
+	dir := p.add(name, unix.SYS_OPENAT, fdcwd, p.str(e.Beneath), unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC)
+	at := p.on(dir, name, unix.SYS_OPENAT2, p.str(below), ref(p, how), unix.SizeofOpenHow)
+	tree := p.on(at, name, unix.SYS_OPEN_TREE, p.str(""), unix.AT_EMPTY_PATH|unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC|unix.AT_RECURSIVE)
+	p.setAttributes(name, tree, e)
+	return tree
+}
+
+// setAttributes gives a cloned tree what e says of it.
+func (p *program) setAttributes(name string, tree int, e Entry) {
 	attr := unix.MountAttr{Attr_set: unix.MOUNT_ATTR_NOSUID, Propagation: propagation(e.Propagation)}
 	for _, a := range []struct {
 		on   bool
@@ -126,7 +153,6 @@ func (p *program) cloneTree(name string, dir uintptr, e Entry) int {
 		}
 	}
 	p.on(tree, name, unix.SYS_MOUNT_SETATTR, p.str(""), unix.AT_EMPTY_PATH|unix.AT_RECURSIVE, ref(p, attr), unsafe.Sizeof(attr))
-	return tree
 }
 
 func (p *program) attach(name string, tree int, target string) {

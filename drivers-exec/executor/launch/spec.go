@@ -126,6 +126,10 @@ type Entry struct {
 	// Target is the absolute path inside the new root. What is missing of it
 	// is made, if the file system it is on can be written.
 	Target string
+	// Beneath is the directory, which only root can change, that Source of a
+	// Bind lies in. From there on no link is followed: others may have put one
+	// in the way. Empty follows links, as for the operator's own paths.
+	Beneath string `json:",omitempty"`
 	// File says that Source of a Bind is no directory.
 	File bool `json:",omitempty"`
 	// Data is the option string of a Filesystem.
