@@ -15,15 +15,10 @@ import (
 // Owner is who gets an artifact's files. It does not count on Windows.
 type Owner struct{ UID, GID int }
 
-// Install moves what was fetched into the directory staging of root to dest beneath root, as one file or as the content
+// Install moves what was fetched into the directory staging of r to dest beneath r, as one file or as the content
 // of a directory, after it has looked at all of it: nothing but files, directories and links that stay inside, within
 // the limits, and with no bits that give rights. Nothing is moved unless everything may be.
-func Install(root, staging, dest string, asFile bool, owner Owner, limits protocol.Limits) error {
-	r, err := os.OpenRoot(root)
-	if err != nil {
-		return err
-	}
-	defer r.Close()
+func Install(r *os.Root, staging, dest string, asFile bool, owner Owner, limits protocol.Limits) error {
 	dest = filepath.FromSlash(dest)
 	from := filepath.Join(staging, protocol.FetchedDir)
 	if asFile {

@@ -34,6 +34,16 @@ func put(t *testing.T, file, text string, mode os.FileMode) {
 	}
 }
 
+func open(t *testing.T, dir string) *os.Root {
+	t.Helper()
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { root.Close() })
+	return root
+}
+
 var me = Owner{os.Getuid(), os.Getgid()}
 
 // Files come to lie among those that are there; bits that give rights are gone.
@@ -47,7 +57,7 @@ func TestInstallMerges(t *testing.T) {
 	})
 	put(t, filepath.Join(root, "sub", "bin", "app"), "old", 0o644)
 	put(t, filepath.Join(root, "sub", "keep"), "keep", 0o644)
-	if err := Install(root, ".fetch", "sub", false, me, protocol.Limits{Files: 10, Size: 100}); err != nil {
+	if err := Install(open(t, root), ".fetch", "sub", false, me, protocol.Limits{Files: 10, Size: 100}); err != nil {
 		t.Fatal(err)
 	}
 	for file, want := range map[string]string{"bin/app": "new", "bin/more": "more", "bin/link": "new", "keep": "keep"} {
@@ -89,7 +99,7 @@ func TestInstallRefuses(t *testing.T) {
 				t.Fatal(err)
 			}
 			put(t, filepath.Join(root, "taken"), "", 0o644)
-			err := Install(root, ".fetch", c.dest, false, me, c.limits)
+			err := Install(open(t, root), ".fetch", c.dest, false, me, c.limits)
 			if err == nil || !strings.Contains(err.Error(), c.want) || !errors.Is(err, ErrPermanent) {
 				t.Errorf("error %v, want %q", err, c.want)
 			}

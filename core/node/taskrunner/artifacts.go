@@ -63,6 +63,11 @@ func (r *Runner) fetchArtifact(ctx context.Context, task *model.Task, a *model.A
 			return taskfiles.Permanent(err.Error())
 		}
 	}
+	root, err := dest.Open()
+	if err != nil {
+		return taskfiles.Permanent(fmt.Sprintf("destination: %v", err))
+	}
+	defer root.Close()
 	if q.Dir, err = os.MkdirTemp(dest.Root, ".fetch-"); err != nil {
 		return err
 	}
@@ -77,7 +82,7 @@ func (r *Runner) fetchArtifact(ctx context.Context, task *model.Task, a *model.A
 	if err != nil {
 		return err
 	}
-	return taskfiles.Install(dest.Root, filepath.Base(q.Dir), dest.Rel, q.Mode == "file", owner, q.Limits)
+	return taskfiles.Install(root, filepath.Base(q.Dir), dest.Rel, q.Mode == "file", owner, q.Limits)
 }
 
 func progressText(source string, bytes, total int64) string {

@@ -22,7 +22,7 @@ func (r *Runner) place(task string, isolation driver.FSIsolation, file string) (
 		{view.Alloc, own.Alloc}, {view.Task, own.Task}, {view.Secrets, own.Secrets},
 	} {
 		if rest, ok := beneath(slash, filepath.ToSlash(d[0])); ok {
-			return checked(d[1], rest, file)
+			return r.checked(d[1], rest, file)
 		}
 	}
 	if filepath.VolumeName(file) != "" {
@@ -33,13 +33,13 @@ func (r *Runner) place(task string, isolation driver.FSIsolation, file string) (
 		{allocdir.LocalName, own.Task}, {allocdir.SecretsName, own.Secrets}, {allocdir.SharedName, own.Alloc}, {"../" + allocdir.SharedName, own.Alloc},
 	} {
 		if rest, ok := beneath(rel, d[0]); ok {
-			return checked(d[1], rest, file)
+			return r.checked(d[1], rest, file)
 		}
 	}
 	if rest, ok := beneath(rel, allocdir.PrivateName); ok {
 		return template.Place{}, fmt.Errorf("path %q is the node's own (%s)", file, rest)
 	}
-	return checked(r.cfg.Dir.Task(task), rel, file)
+	return r.checked(r.cfg.Dir.Task(task), rel, file)
 }
 
 // beneath returns what of p lies below dir; dir itself is ".".
@@ -51,10 +51,10 @@ func beneath(p, dir string) (string, bool) {
 	return rest, ok
 }
 
-func checked(root, rel, file string) (template.Place, error) {
+func (r *Runner) checked(root, rel, file string) (template.Place, error) {
 	rel = path.Clean(strings.TrimLeft(rel, "/"))
 	if !filepath.IsLocal(filepath.FromSlash(rel)) {
 		return template.Place{}, fmt.Errorf("path %q leads out of the task's directory", file)
 	}
-	return template.Place{Root: root, Rel: rel}, nil
+	return template.Place{Root: root, Rel: rel, Allocation: r.cfg.Dir.Root()}, nil
 }

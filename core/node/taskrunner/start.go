@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"os"
 	"path/filepath"
 	"time"
 
@@ -238,7 +237,7 @@ func (r *Runner) writePayload(alloc *model.Allocation, task *model.Task) error {
 	if task.DispatchPayload == nil || task.DispatchPayload.File == "" || len(alloc.Job.Payload) == 0 || r.stored.PayloadSet {
 		return nil
 	}
-	root, err := os.OpenRoot(r.cfg.Dir.Local(task.Name))
+	root, err := r.cfg.Dir.OpenLocal(task.Name)
 	if err != nil {
 		return fmt.Errorf("dispatch payload: %w", err)
 	}

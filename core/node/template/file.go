@@ -14,17 +14,31 @@ import (
 	"strconv"
 
 	"github.com/droverhq/drover/core/model"
+	"github.com/droverhq/drover/core/node/allocdir"
 )
 
 // Place is a file beneath a directory that no path leads out of.
-type Place struct{ Root, Rel string }
+type Place struct {
+	Root, Rel string
+	// Allocation is the directory, only the node's to change, from which Root is opened without following links. Empty
+	// opens Root as it is.
+	Allocation string
+}
+
+// Open opens the directory.
+func (p Place) Open() (*os.Root, error) {
+	if p.Allocation == "" {
+		return os.OpenRoot(p.Root)
+	}
+	return allocdir.OpenBeneath(p.Allocation, p.Root)
+}
 
 // maxFile bounds a file that a template reads, in bytes.
 const maxFile = 4 << 20
 
 // read returns a file's content; fs.ErrNotExist while it is not there.
 func (p Place) read() ([]byte, error) {
-	root, err := os.OpenRoot(p.Root)
+	root, err := p.Open()
 	if err != nil {
 		return nil, err
 	}
@@ -57,7 +71,7 @@ func (p Place) write(t *model.Template, text []byte) (changed bool, err error) {
 			return false, fmt.Errorf("perms %q is not an octal file mode", t.Perms)
 		}
 	}
-	root, err := os.OpenRoot(p.Root)
+	root, err := p.Open()
 	if err != nil {
 		return false, err
 	}
