@@ -12,7 +12,8 @@
 // are here because they differ from what a container needs.
 package cgroup
 
-// Parent is the directory in each hierarchy that groups are made in.
+// Parent is the directory in each hierarchy that groups are made in where the
+// host says nothing else.
 const Parent = "drover.slice"
 
 // Limits are what a task may use. Zero means no limit.

@@ -206,3 +206,39 @@ func TestDevices(t *testing.T) {
 		})
 	}
 }
+
+// The operator's parent is known by the directory that the host prepared below it.
+func TestParent(t *testing.T) {
+	v1 := Host{V1: map[string]string{"cpuset": "/c/cpuset", "freezer": "/c/freezer"}}
+	v2 := Host{Unified: "/c"}
+	for name, c := range map[string]struct {
+		host        Host
+		given, want string
+	}{
+		"nothing given": {v1, "", Parent},
+		"shared":        {v1, "/c/cpuset/own.slice/share", "own.slice"},
+		"reserved":      {v1, "/c/cpuset/own.slice/reserve/a1.web", "own.slice"},
+		"nested":        {v1, "/c/cpuset/top/own.slice/reserve/a1.web", "top/own.slice"},
+		"task's name":   {v1, "/c/cpuset/own.slice/reserve/share", "own.slice"},
+		"unified":       {v2, "/c/own.slice/share.slice/a1.web.scope", "own.slice"},
+		"elsewhere":     {v1, "/srv/share", Parent},
+		"other layout":  {v1, "/c/cpuset/x/y", Parent},
+	} {
+		if got := c.host.parent(c.given); got != c.want {
+			t.Errorf("%s: %q, want %q", name, got, c.want)
+		}
+	}
+}
+
+func TestListed(t *testing.T) {
+	for text, want := range map[string]bool{
+		"0::/own.slice/a1.web\n":                   true,
+		"3:freezer:/x\n0::/own.slice/a1.web/sub\n": true,
+		"0::/own.slice/a1.web2\n":                  false,
+		"0::/own.slice\n":                          false,
+	} {
+		if got := listed(text, "a1.web"); got != want {
+			t.Errorf("%q: %v", text, got)
+		}
+	}
+}

@@ -27,6 +27,7 @@ func (h Host) Create(name string, limits Limits, given string) (g Group, err err
 			err = h.limitDevices(g, limits.Devices)
 		}
 	}()
+	parent := h.parent(given)
 	switch {
 	case h.pure() && strings.HasPrefix(given, h.Unified+"/"):
 		if _, err := os.Stat(given); err != nil {
@@ -34,7 +35,7 @@ func (h Host) Create(name string, limits Limits, given string) (g Group, err err
 		}
 		g = Group{Tree: given, Given: []string{given}}
 	default:
-		g = Group{Tree: filepath.Join(h.treeBase(), Parent, name)}
+		g = Group{Tree: filepath.Join(h.treeBase(), parent, name)}
 	}
 	if h.pure() {
 		return g, h.createUnified(g, limits)
@@ -44,14 +45,14 @@ func (h Host) Create(name string, limits Limits, given string) (g Group, err err
 	}
 	g.V1 = map[string]string{}
 	if h.V1["devices"] != "" && limits.Devices != nil {
-		g.V1["devices"] = filepath.Join(h.V1["devices"], Parent, name)
+		g.V1["devices"] = filepath.Join(h.V1["devices"], parent, name)
 	}
 	if !limits.metered() && given == "" {
 		return g, nil
 	}
 	for _, controller := range []string{"memory", "cpu", "pids"} {
 		if h.V1[controller] != "" && limits.metered() {
-			g.V1[controller] = filepath.Join(h.V1[controller], Parent, name)
+			g.V1[controller] = filepath.Join(h.V1[controller], parent, name)
 		}
 	}
 	switch cpuset := h.V1["cpuset"]; {
@@ -59,20 +60,39 @@ func (h Host) Create(name string, limits Limits, given string) (g Group, err err
 		g.V1["cpuset"] = given
 		g.Given = append(g.Given, given)
 	case cpuset != "" && limits.CPUs != "":
-		g.V1["cpuset"] = filepath.Join(cpuset, Parent, name)
+		g.V1["cpuset"] = filepath.Join(cpuset, parent, name)
 	}
-	return g, h.limitV1(g, limits)
+	return g, h.limitV1(g, limits, parent)
 }
 
-// mkdir makes a group and, once per boot, the parent of all.
-func mkdir(dir string) error {
-	err := os.Mkdir(dir, 0o755)
-	if errors.Is(err, os.ErrNotExist) {
-		if err = os.Mkdir(filepath.Dir(dir), 0o755); err == nil || errors.Is(err, os.ErrExist) {
-			err = os.Mkdir(dir, 0o755)
+// parent is the directory in each hierarchy that groups are made in: that of the operator, as far as the directory that
+// the host prepared tells it, see core's node/cgroup: <parent>/share or <parent>/reserve/<task>, in version 2
+// <parent>/share.slice/<task> or <parent>/reserve.slice/<task>.
+func (h Host) parent(given string) string {
+	for _, base := range []string{h.V1["cpuset"], h.Unified} {
+		below, ok := strings.CutPrefix(given, base+"/")
+		if base == "" || !ok {
+			continue
+		}
+		up := filepath.Dir(below)
+		switch filepath.Base(up) {
+		case "reserve", "share.slice", "reserve.slice":
+			up = filepath.Dir(up)
+		default:
+			if filepath.Base(below) != "share" {
+				continue
+			}
+		}
+		if up != "." {
+			return up
 		}
 	}
-	if err != nil && !errors.Is(err, os.ErrExist) {
+	return Parent
+}
+
+// mkdir makes a group and, once per boot, its parents.
+func mkdir(dir string) error {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return fmt.Errorf("make cgroup: %w", err)
 	}
 	return nil
@@ -103,7 +123,7 @@ func (h Host) createUnified(g Group, limits Limits) error {
 }
 
 // limitV1 makes and limits the groups of version 1.
-func (h Host) limitV1(g Group, limits Limits) error {
+func (h Host) limitV1(g Group, limits Limits, parent string) error {
 	own := map[string]string{}
 	for controller, dir := range g.V1 {
 		if controller != "devices" && !g.given(dir) {
@@ -114,7 +134,7 @@ func (h Host) limitV1(g Group, limits Limits) error {
 	if len(g.Given) > 0 {
 		r.CpusetCpus = "" // the host has set the cores of its group
 	}
-	m, err := fs.NewManager(&cgroups.Cgroup{Resources: r, Path: Parent}, own)
+	m, err := fs.NewManager(&cgroups.Cgroup{Resources: r, Path: parent}, own)
 	if err == nil {
 		err = m.Apply(-1) // makes the directories and moves nobody
 	}

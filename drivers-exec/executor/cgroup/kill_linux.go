@@ -87,9 +87,20 @@ func (g Group) killMember(pid int) {
 	}
 	defer unix.Close(fd)
 	text, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/cgroup")
-	if err == nil && strings.Contains(string(text), "/"+Parent+"/"+filepath.Base(g.Tree)) {
+	if err == nil && listed(string(text), filepath.Base(g.Tree)) {
 		_ = unix.PidfdSendSignal(fd, unix.SIGKILL, nil, 0)
 	}
+}
+
+// listed reports whether one of a process' groups has a name, which is a
+// task's and so says enough: a group inside it counts as well.
+func listed(cgroups, name string) bool {
+	for line := range strings.Lines(cgroups) {
+		if strings.Contains(strings.TrimSpace(line)+"/", "/"+name+"/") {
+			return true
+		}
+	}
+	return false
 }
 
 // OOMKills returns how many processes of the group the kernel ended for want

@@ -1,7 +1,9 @@
 package main
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"syscall"
 	"unsafe"
@@ -30,6 +32,9 @@ func confine(dir string) error {
 		return nil
 	}
 	if dir != "" {
+		if err := untouched(dir); err != nil {
+			return err
+		}
 		if err := os.Chown(dir, nobody, nobody); err != nil {
 			return err
 		}
@@ -42,6 +47,23 @@ func confine(dir string) error {
 	}
 	if err := syscall.Setuid(nobody); err != nil {
 		return fmt.Errorf("give up root: %w", err)
+	}
+	return nil
+}
+
+// untouched refuses a directory that is not as the node has just made it: another task of the allocation can put a link to
+// one of the host's in its place, which must not be given away.
+func untouched(dir string) error {
+	st, err := os.Stat(dir)
+	if err != nil {
+		return err
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return err
+	}
+	if owner, ok := st.Sys().(*syscall.Stat_t); !ok || owner.Uid != 0 || st.Mode() != fs.ModeDir|0o700 || len(entries) > 0 {
+		return errors.New("the directory to fetch into is not the one that was made for it: a task has replaced it")
 	}
 	return nil
 }
