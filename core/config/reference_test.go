@@ -81,7 +81,7 @@ var meanings = map[string]string{
 	"client.meta":                        "values for constraints on ${meta.key}",
 	"client.state_dir":                   "the node's state; <data_dir>/client unless set",
 	"client.alloc_dir":                   "allocations' directories; <data_dir>/alloc unless set",
-	"client.options":                     "free options: `env.denylist`, `user.checked_drivers`, `user.denylist`, `fingerprint.*`; also handed to plugins",
+	"client.options":                     "free options: `env.denylist`; `user.denylist` (unset: root and Administrator), the users as which no task of the drivers in `user.checked_drivers` (unset: those that put tasks into a root of their own, as exec and java do) may run; `fingerprint.*`; also handed to plugins",
 	"client.network_interface":           "interface whose addresses ports are opened on; that of the default route unless set, loopback with -dev",
 	"client.cpu_total_compute":           "MHz of this machine, where they are not found or not true",
 	"client.memory_total_mb":             "MB of memory, the same",

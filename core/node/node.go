@@ -150,6 +150,9 @@ func (c Config) fingerprintConfig() fingerprint.Config {
 func (n *Node) sharedByRunners() *allocrunner.Node {
 	names := func(option, def string) map[string]bool {
 		text, ok := n.cfg.Options[option]
+		if !ok && def == "" {
+			return nil
+		}
 		if !ok {
 			text = def
 		}
@@ -170,7 +173,7 @@ func (n *Node) sharedByRunners() *allocrunner.Node {
 			UsableCompute:  n.found.Resources.Cpu.CpuShares - n.cfg.Reserved.CPU,
 			Restoring:      new(sync.WaitGroup),
 			Contact:        n.contact,
-			CheckedDrivers: names("user.checked_drivers", "exec,qemu,java"), DeniedUsers: names("user.denylist", "root,Administrator"),
+			CheckedDrivers: names("user.checked_drivers", ""), DeniedUsers: names("user.denylist", "root,Administrator"),
 			Now: time.Now, Jitter: rand.Float64, Logger: n.logger,
 		},
 		AllocDir: n.cfg.AllocDir,

@@ -114,7 +114,7 @@ type Node struct {
 	UsableCompute   int64           // MHz
 	Restoring       *sync.WaitGroup // counts tasks of client state that have not been looked for yet
 	Contact         <-chan struct{} // closed once the servers have told what this node should run
-	CheckedDrivers  map[string]bool // drivers whose tasks may not run as a denied user
+	CheckedDrivers  map[string]bool // drivers whose tasks may not run as a denied user; nil: those that put tasks into a root of their own
 	DeniedUsers     map[string]bool
 	Now             func() time.Time
 	Jitter          func() float64 // in [0, 1)

@@ -169,9 +169,17 @@ func (r *Runner) callStart(ctx context.Context, drv Driver, tc *driver.TaskConfi
 	return next, started, err
 }
 
+// checksUser: a driver that runs tasks as users of the host and hides the host from them is not meant for the host's root.
+func (r *Runner) checksUser(name string, c driver.Capabilities) bool {
+	if r.cfg.CheckedDrivers == nil {
+		return c.FSIsolation == driver.FSChroot
+	}
+	return r.cfg.CheckedDrivers[name]
+}
+
 // prepare does everything that comes before the driver and returns what to start.
 func (r *Runner) prepare(ctx context.Context, drv Driver, alloc *model.Allocation, task *model.Task) (*driver.TaskConfig, error) {
-	if r.cfg.CheckedDrivers[task.Driver] && r.cfg.DeniedUsers[task.User] {
+	if r.cfg.DeniedUsers[task.User] && r.checksUser(task.Driver, drv.Capabilities()) {
 		return nil, &stepError{errInvalid, fmt.Errorf("user %q is not allowed for driver %q on this node (options user.denylist, user.checked_drivers)", task.User, task.Driver), false}
 	}
 	if r.State().StartedAt.IsZero() {
