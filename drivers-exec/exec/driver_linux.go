@@ -19,6 +19,7 @@ import (
 	"github.com/droverhq/drover/sdk/attribute"
 	"github.com/droverhq/drover/sdk/driver"
 	"github.com/droverhq/drover/sdk/plugin"
+	"github.com/droverhq/drover/sdk/schema"
 )
 
 // Name is what jobs call the driver.
@@ -77,7 +78,7 @@ type taskConfig struct {
 func New(logger hclog.Logger, keeper []string) *Driver {
 	sup := executor.New(executor.Config{Driver: Name, KeeperCommand: keeper, Logger: logger})
 	d := &Driver{Table: tasks.New(sup)}
-	d.config, _ = check(pluginConfig{DefaultPIDMode: isolation.Private, DefaultIPCMode: isolation.Private, Seccomp: true, Landlock: true})
+	d.config = defaults()
 	return d
 }
 
@@ -103,6 +104,19 @@ func (d *Driver) configure(_ context.Context, c *driver.Configuration[pluginConf
 	defer d.mu.Unlock()
 	d.config = checked
 	return nil
+}
+
+// defaults are the configuration of a plugin without a block: what the options' own defaults say.
+func defaults() config {
+	var p pluginConfig
+	if err := schema.Decode(nil, &p); err != nil {
+		panic(err) // a tag of pluginConfig, which no input changes
+	}
+	c, err := check(p)
+	if err != nil {
+		panic(err)
+	}
+	return c
 }
 
 // check refuses what no task could be started with, and fills in defaults.
@@ -134,6 +148,11 @@ func check(p pluginConfig) (config, error) {
 		c.ChrootEnv = isolation.DefaultChroot()
 	}
 	return c, nil
+}
+
+// CheckConfig refuses a task's config for what the schema cannot say.
+func (d *Driver) CheckConfig(_ context.Context, c taskConfig) schema.Diagnostics {
+	return isolation.TaskOptions{PIDMode: c.PIDMode, IPCMode: c.IPCMode, CapAdd: c.CapAdd, CapDrop: c.CapDrop, WorkDir: c.WorkDir}.Check()
 }
 
 func (d *Driver) configured() config {

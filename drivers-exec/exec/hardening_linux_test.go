@@ -129,3 +129,30 @@ func TestFingerprintSaysHowTasksAreHeld(t *testing.T) {
 		t.Errorf("%+v", f)
 	}
 }
+
+// Without a plugin block the options have their defaults all the same.
+func TestDefaults(t *testing.T) {
+	c := New(nil, nil).configured()
+	if c.PIDsLimit != 16384 || !c.Seccomp || !c.Landlock || c.DefaultPIDMode != "private" || c.DefaultIPCMode != "private" || len(c.AllowCaps) == 0 || len(c.ChrootEnv) == 0 {
+		t.Errorf("without a block: %+v", c.pluginConfig)
+	}
+}
+
+func TestCheckConfig(t *testing.T) {
+	for want, c := range map[string]taskConfig{
+		"":         {Command: "x", PIDMode: "host", IPCMode: "private", CapAdd: []string{"CAP_KILL"}, WorkDir: "/local"},
+		"pid_mode": {PIDMode: "shared"},
+		"ipc_mode": {IPCMode: "shareable"},
+		"cap_add":  {CapAdd: []string{"fly"}},
+		"cap_drop": {CapDrop: []string{"fly"}},
+		"work_dir": {WorkDir: "local"},
+	} {
+		found := New(nil, nil).CheckConfig(t.Context(), c)
+		if want == "" && len(found) == 0 {
+			continue
+		}
+		if len(found) != 1 || found[0].Path != want {
+			t.Errorf("found %v, want %q", found, want)
+		}
+	}
+}

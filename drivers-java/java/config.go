@@ -2,9 +2,7 @@ package java
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"path"
 
 	"github.com/droverhq/drover/drivers-exec/executor/isolation"
 	"github.com/droverhq/drover/sdk/schema"
@@ -44,6 +42,19 @@ type taskConfig struct {
 	WorkDir string   `config:"work_dir"`
 }
 
+// defaults are the configuration of a plugin without a block: what the options' own defaults say.
+func defaults() config {
+	var p pluginConfig
+	if err := schema.Decode(nil, &p); err != nil {
+		panic(err) // a tag of pluginConfig, which no input changes
+	}
+	c, err := check(p)
+	if err != nil {
+		panic(err)
+	}
+	return c
+}
+
 // check refuses what no task could be started with, and fills in defaults.
 func check(p pluginConfig) (config, error) {
 	c := config{p, &isolation.Hidden{}}
@@ -71,22 +82,12 @@ func check(p pluginConfig) (config, error) {
 // CheckConfig refuses a task's config for what the schema cannot say.
 func (d *Driver) CheckConfig(_ context.Context, c taskConfig) schema.Diagnostics {
 	var found schema.Diagnostics
-	refuse := func(option string, err error) {
-		if err != nil {
-			found = append(found, schema.Diagnostic{Summary: "Invalid value", Detail: err.Error(), Path: option})
-		}
-	}
 	if c.JarPath == "" && c.Class == "" {
 		found = append(found, schema.Diagnostic{Summary: "Missing program", Detail: "one of jar_path and class must be set", Path: "jar_path"})
 	}
-	_, err := isolation.IsPrivate("pid_mode", c.PIDMode, isolation.Private)
-	refuse("pid_mode", err)
-	_, err = isolation.IsPrivate("ipc_mode", c.IPCMode, isolation.Private)
-	refuse("ipc_mode", err)
-	refuse("cap_add", isolation.CheckCapabilities("cap_add", c.CapAdd))
-	refuse("cap_drop", isolation.CheckCapabilities("cap_drop", c.CapDrop))
-	if isolates() && c.WorkDir != "" && !path.IsAbs(c.WorkDir) {
-		refuse("work_dir", errors.New("it must be an absolute path inside the task's root"))
+	o := isolation.TaskOptions{PIDMode: c.PIDMode, IPCMode: c.IPCMode, CapAdd: c.CapAdd, CapDrop: c.CapDrop}
+	if isolates() {
+		o.WorkDir = c.WorkDir
 	}
-	return found
+	return append(found, o.Check()...)
 }

@@ -58,7 +58,7 @@ func findJar(c *taskConfig, root *launch.Root) error {
 	if on.Kind != launch.Bind || on.File {
 		return nil
 	}
-	dir, err := os.OpenRoot(on.Source)
+	dir, err := isolation.OpenRoot(on)
 	if err != nil {
 		return nil
 	}

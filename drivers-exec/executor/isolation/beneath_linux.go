@@ -56,8 +56,8 @@ func realDir(allocDir, path string) error {
 	return err
 }
 
-// openRoot opens the directory that a bind mount shows.
-func openRoot(e *launch.Entry) (*os.Root, error) {
+// OpenRoot opens the directory that a bind mount shows.
+func OpenRoot(e *launch.Entry) (*os.Root, error) {
 	if e.Beneath == "" {
 		return os.OpenRoot(e.Source)
 	}

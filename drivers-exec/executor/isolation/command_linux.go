@@ -55,7 +55,7 @@ func look(inside string, root *launch.Root) (bool, error) {
 	if e.File {
 		return rest == "" && executable(e), nil
 	}
-	dir, err := openRoot(e)
+	dir, err := OpenRoot(e)
 	if err != nil {
 		return false, nil
 	}
