@@ -63,6 +63,7 @@ type Driver struct {
 	workers    sync.WaitGroup
 
 	collector *logs.Collector // nil: output goes into FIFOs
+	unseen    sync.Once       // the warning that the engine does not see our mounts
 	pauseMu   sync.Mutex      // one pause image is loaded at a time
 
 	mu       sync.Mutex

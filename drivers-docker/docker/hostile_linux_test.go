@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -225,8 +226,15 @@ func TestPin(t *testing.T) {
 		t.Fatal(err)
 	}
 	task := &driver.TaskConfig{Name: "web", AllocID: "a1", AllocDir: filepath.Join(dir, "a1")}
+	distant, err := engineSees("tcp://10.0.0.1:2376")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := engineSees("unix:///absent"); err == nil {
+		t.Error("a socket that nobody listens at")
+	}
 	for name, sees := range map[string]func(string, os.FileInfo) bool{
-		"engine out of reach": engineSees("unix:///absent"),
+		"engine out of reach": distant,
 		"engine at hand":      func(string, os.FileInfo) bool { return true },
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -326,6 +334,31 @@ func TestStartGivenUp(t *testing.T) {
 				t.Errorf("got %v", err)
 			}
 		})
+	}
+}
+
+// What a plugin left that was killed during a start goes, with its mounts; what a container uses stays.
+func TestStalePrivateDirectories(t *testing.T) {
+	r := newRig(t, map[string]any{"gc": []any{map[string]any{"dangling_containers": []any{map[string]any{"period": "100ms", "creation_grace": "1m"}}}}}).launch()
+	running, gone := r.task("sleep 1000", nil), r.task("true", nil)
+	r.start(running)
+	used := mountsBelow(t, privateDir(running))
+	p, err := newPrivate(gone, func(string, os.FileInfo) bool { return true })
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := p.pin(gone.SharedDir(), "data", true); err != nil {
+		t.Fatal(err)
+	}
+	r.until("the leftover is gone", func() bool {
+		_, err := os.Stat(p.dir)
+		return errors.Is(err, fs.ErrNotExist)
+	})
+	if left := mountsBelow(t, filepath.Join(r.dir, privateRoot)); len(left) != 1 || !slices.Equal(left, used) {
+		t.Errorf("mounts: %v, want %v", left, used)
+	}
+	if _, err := os.Stat(filepath.Join(gone.SharedDir(), "data")); err != nil {
+		t.Error(err)
 	}
 }
 

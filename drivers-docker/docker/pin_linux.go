@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -187,39 +188,42 @@ func onlyOurs(st os.FileInfo) bool {
 	return ok && int(sys.Uid) == os.Geteuid() && st.Mode().Perm()&0o022 == 0
 }
 
+// socketPatience bounds a look at who listens at an engine's socket.
+const socketPatience = 10 * time.Second
+
 // engineSees tells whether the process behind an engine's socket finds a file under the same path: it may live in other
 // mounts than this one, or on another machine.
-func engineSees(socket string) func(path string, like os.FileInfo) bool {
-	pid := engineProcess(socket)
-	return func(path string, like os.FileInfo) bool {
-		if pid <= 0 {
-			return false
-		}
-		st, err := os.Stat(fmt.Sprintf("/proc/%d/root%s", pid, path))
-		return err == nil && os.SameFile(st, like)
-	}
-}
-
-// engineProcess is the process that listens at a socket; 0 if it is not known.
-func engineProcess(socket string) int {
+func engineSees(socket string) (func(path string, like os.FileInfo) bool, error) {
 	path, ok := strings.CutPrefix(socket, "unix://")
 	if !ok {
-		return 0
+		return func(string, os.FileInfo) bool { return false }, nil
 	}
-	c, err := net.Dial("unix", path)
+	pid, err := listener(path)
 	if err != nil {
-		return 0
+		return nil, fmt.Errorf("look at the engine's process: %w", err)
+	}
+	return func(path string, like os.FileInfo) bool {
+		st, err := os.Stat(fmt.Sprintf("/proc/%d/root%s", pid, path))
+		return err == nil && os.SameFile(st, like)
+	}, nil
+}
+
+// listener is the process that made a Unix socket; 0 if it is not one of this process's namespace.
+func listener(path string) (pid int32, err error) {
+	c, err := net.DialTimeout("unix", path, socketPatience)
+	if err != nil {
+		return 0, err
 	}
 	defer c.Close()
 	raw, err := c.(*net.UnixConn).SyscallConn()
 	if err != nil {
-		return 0
+		return 0, err
 	}
-	pid := 0
-	_ = raw.Control(func(fd uintptr) {
-		if peer, err := unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED); err == nil {
-			pid = int(peer.Pid)
-		}
-	})
-	return pid
+	var peer *unix.Ucred
+	var asked error
+	err = raw.Control(func(fd uintptr) { peer, asked = unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED) })
+	if err = errors.Join(err, asked); err != nil {
+		return 0, err
+	}
+	return peer.Pid, nil
 }

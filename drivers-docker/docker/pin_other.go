@@ -33,6 +33,6 @@ func unpin(string) error { return nil }
 
 func onlyOurs(os.FileInfo) bool { return true }
 
-func engineSees(string) func(string, os.FileInfo) bool {
-	return func(string, os.FileInfo) bool { return false }
+func engineSees(string) (func(string, os.FileInfo) bool, error) {
+	return func(string, os.FileInfo) bool { return false }, nil
 }

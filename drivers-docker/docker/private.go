@@ -65,6 +65,23 @@ func newPrivate(task *driver.TaskConfig, sees func(string, os.FileInfo) bool) (*
 	return p, nil
 }
 
+// engineSees tells the operator once if the engine does not find what this process mounts.
+func (d *Driver) engineSees(s *session) (func(path string, like os.FileInfo) bool, error) {
+	sees, err := engineSees(s.socket)
+	if err != nil {
+		return nil, err
+	}
+	return func(path string, like os.FileInfo) bool {
+		if sees(path, like) {
+			return true
+		}
+		d.unseen.Do(func() {
+			d.logger.Warn("the engine does not see this process's mounts: host paths of jobs are checked, but not held fast until the engine uses them")
+		})
+		return false
+	}, nil
+}
+
 // write makes a file and returns its path.
 func (p *private) write(name string, content []byte) (string, error) {
 	file := filepath.Join(p.dir, name)

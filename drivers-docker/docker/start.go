@@ -97,7 +97,11 @@ func (d *Driver) awaitEngine(ctx context.Context, s *session, r *driver.StartReq
 
 // run makes and starts the container. If it fails nothing of it is left.
 func (d *Driver) run(ctx context.Context, s *session, r *driver.StartRequest[config.Task], owner spec.Owner, found *picture) (_ *task, err error) {
-	private, err := newPrivate(r.Task, engineSees(s.socket))
+	sees, err := d.engineSees(s)
+	if err != nil {
+		return nil, classed(err)
+	}
+	private, err := newPrivate(r.Task, sees)
 	if err != nil {
 		return nil, err
 	}
