@@ -32,10 +32,10 @@ func isNetwork(err error) bool {
 var noChild = regexp.MustCompile(`(?i)can't get final child's PID from pipe|oom_score_adj`)
 
 // explainScore says what a start with an oom_score_adj may have died of: the kernel lets only a process with CAP_SYS_RESOURCE
-// lower it below its own.
+// lower it below its own. Another attempt would die of the same, so the answer is final.
 func explainScore(err error, score int) error {
 	if score < 0 && noChild.MatchString(err.Error()) {
-		return fmt.Errorf("oom_score_adj = %d: the engine may not go below its own here, which needs CAP_SYS_RESOURCE: %w", score, err)
+		return fmt.Errorf("oom_score_adj = %d: the engine may not go below its own here, which needs CAP_SYS_RESOURCE: %s", score, err)
 	}
 	return err
 }

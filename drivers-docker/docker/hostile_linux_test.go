@@ -337,6 +337,19 @@ func TestStartGivenUp(t *testing.T) {
 	}
 }
 
+func TestScoreBelowTheEngines(t *testing.T) {
+	cause := driver.Recoverable(errors.New("runc create failed: can't get final child's PID from pipe: EOF"))
+	err := explainScore(cause, -500)
+	if !strings.Contains(err.Error(), "oom_score_adj = -500") || !strings.Contains(err.Error(), "CAP_SYS_RESOURCE") || errors.Is(err, cause) {
+		t.Errorf("got %v", err)
+	}
+	for score, cause := range map[int]error{0: cause, -1: errors.New("no such image")} {
+		if got := explainScore(cause, score); !errors.Is(got, cause) {
+			t.Errorf("%d: got %v", score, got)
+		}
+	}
+}
+
 // What a plugin left that was killed during a start goes, with its mounts; what a container uses stays.
 func TestStalePrivateDirectories(t *testing.T) {
 	r := newRig(t, map[string]any{"gc": []any{map[string]any{"dangling_containers": []any{map[string]any{"period": "100ms", "creation_grace": "1m"}}}}}).launch()
