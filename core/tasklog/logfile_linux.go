@@ -24,7 +24,8 @@ type logFile struct {
 // openLogFile opens the newest file of the stream, or makes the first. known is the identity that the directory must
 // have; zero accepts any.
 func openLogFile(s Stream, known directoryID) (*logFile, directoryID, error) {
-	dir, err := unix.Open(s.Dir, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	// A task can put a link in the directory's place; those above it are the node's own.
+	dir, err := unix.Open(s.Dir, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return nil, known, fmt.Errorf("open log directory %s: %w", s.Dir, err)
 	}

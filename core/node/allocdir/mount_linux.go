@@ -53,11 +53,18 @@ func mountMemory(dir string, sizeMB int) error {
 	if mounted(dir) {
 		return nil
 	}
+	// A task can put a link in the directory's place, so what is mounted on is what was opened.
+	fd, err := unix.Open(dir, unix.O_PATH|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return &os.PathError{Op: "open", Path: dir, Err: err}
+	}
+	defer unix.Close(fd)
+	at := "/proc/self/fd/" + strconv.Itoa(fd)
 	flags := uintptr(unix.MS_NOEXEC | unix.MS_NOSUID | unix.MS_NODEV)
 	size := "mode=0777,size=" + strconv.Itoa(sizeMB) + "m"
-	err := unix.Mount("tmpfs", dir, "tmpfs", flags, size+",noswap")
+	err = unix.Mount("tmpfs", at, "tmpfs", flags, size+",noswap")
 	if errors.Is(err, unix.EINVAL) { // kernels before 6.3 do not know noswap
-		err = unix.Mount("tmpfs", dir, "tmpfs", flags, size)
+		err = unix.Mount("tmpfs", at, "tmpfs", flags, size)
 	}
 	if errors.Is(err, unix.EPERM) { // root without the privilege, in a container
 		return nil
@@ -68,7 +75,11 @@ func mountMemory(dir string, sizeMB int) error {
 	if err := giveToNobody(dir); err != nil {
 		return err
 	}
-	return os.WriteFile(dir+"/"+marker, nil, 0o644)
+	f, err := os.OpenFile(dir+"/"+marker, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+	if err != nil {
+		return err
+	}
+	return f.Close()
 }
 
 // unmountMemory undoes mountMemory; a directory that is not mounted is left as it is. Looking at one directory is cheap
