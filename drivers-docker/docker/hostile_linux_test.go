@@ -147,6 +147,7 @@ func TestSwappedBetweenCheckAndUse(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() { _ = d.Destroy(context.Background(), &driver.DestroyRequest{TaskID: task.ID, Force: true}) })
 	if left := mountsBelow(t, r.dir); len(left) != 4 {
 		t.Errorf("mounts: %v", left)
 	}
