@@ -141,6 +141,10 @@ func TestLifecycleOrder(t *testing.T) {
 		return r.world.task("main") != nil && r.world.task("second") != nil && r.world.task("after") != nil
 	})
 	r.world.task("after").exit(0)
+	eventually(t, "poststart has ended", func() bool { // or else the leader's death ends it too
+		a := r.ctl.report("a1")
+		return a != nil && a.TaskStates["after"] != nil && a.TaskStates["after"].State == model.TaskDead
+	})
 	r.world.task("main").exit(0)
 	eventually(t, "poststop runs", func() bool { return r.world.task("cleanup") != nil })
 	if !slices.Equal(r.world.stops, []string{"second", "side"}) {
