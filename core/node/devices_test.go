@@ -77,6 +77,8 @@ func TestTroubleWithADevice(t *testing.T) {
 	r.ctl.run(withDevices(alloc("a2", "service", task("web")), "web", "g1"))
 	r.ctl.awaitStatus("a1", model.AllocClientRunning)
 	r.ctl.awaitStatus("a2", model.AllocClientRunning)
+	// News is the difference between what the node shows and what it is told next.
+	eventually(t, "the node shows its devices", func() bool { return len(r.node.Info().NodeResources.Devices) > 0 })
 	r.world.list("!g0", "g1")
 	r.told("a1", "web", "device acme/gpu/m1 g0 is unhealthy: too hot")
 	r.world.list("g0", "g1")

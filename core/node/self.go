@@ -50,7 +50,7 @@ func (s *self) forServers() (*model.Node, []rpc.DriverSchema) {
 // watch follows the plugins until ctx ends.
 func (s *self) watch(ctx context.Context) {
 	events := s.n.cfg.Plugins.Events()
-	_, changed := s.n.cfg.Plugins.Plugins()
+	changed := s.refresh() // what changed since the node was made
 	for {
 		select {
 		case <-ctx.Done():

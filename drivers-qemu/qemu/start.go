@@ -81,18 +81,20 @@ func (d *Driver) command(ctx context.Context, req *driver.StartRequest[taskConfi
 		Stdout: task.StdoutPath, Stderr: task.StderrPath,
 	}
 	cmd.Spec.Path, cmd.Spec.Args = program.Path, m.arguments(program.Path)
-	cmd.Spec.Env, cmd.Spec.Dir = environ(task.TaskDir()), task.TaskDir()
+	cmd.Spec.Env, cmd.Spec.Dir = environ(task), task.TaskDir()
 	return cmd, surround(cmd, task, m)
 }
 
 // environ is QEMU's own environment. Nothing of the job's is in it: the guest could not see it, and variables such as
-// LD_PRELOAD would run the job's code on the host as QEMU's user. Home is no place where a job could leave settings.
-func environ(taskDir string) []string {
+// LD_PRELOAD would run the job's code on the host as QEMU's user. Home is no place where a job could leave settings. Whose
+// machine it is can be told by the names that processes of other drivers have.
+func environ(task *driver.TaskConfig) []string {
 	search := os.Getenv("PATH")
 	if search == "" {
 		search = executor.DefaultPath
 	}
-	env := []string{"HOME=/", "LANG=C.UTF-8", "PATH=" + search, "TMPDIR=" + taskDir}
+	env := []string{"HOME=/", "LANG=C.UTF-8", "PATH=" + search, "TMPDIR=" + task.TaskDir(),
+		"NOMAD_ALLOC_ID=" + task.AllocID, "NOMAD_TASK_NAME=" + task.Name}
 	if root := os.Getenv("SystemRoot"); root != "" {
 		env = append(env, "SystemRoot="+root) // without it Windows loads no network
 	}
