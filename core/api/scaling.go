@@ -12,8 +12,8 @@ import (
 	"github.com/droverhq/drover/core/state"
 )
 
-// policyStub is a scaling policy as lists show it.
-type policyStub struct {
+// listedPolicy is a scaling policy in a list.
+type listedPolicy struct {
 	ID          string
 	Enabled     bool
 	Type        string
@@ -32,8 +32,8 @@ func (a *API) scalingPolicies(rq *request) (any, error) {
 			}
 		}
 		slices.SortFunc(l.items, l.less)
-		return page(rq, l, func(p *model.Scaling) policyStub {
-			return policyStub{p.ID, p.Enabled, p.Type, p.Target, p.CreateIndex, p.ModifyIndex}
+		return page(rq, l, func(p *model.Scaling) listedPolicy {
+			return listedPolicy{p.ID, p.Enabled, p.Type, p.Target, p.CreateIndex, p.ModifyIndex}
 		})
 	})
 }

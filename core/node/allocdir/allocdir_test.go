@@ -109,7 +109,7 @@ func TestOpenToFollowsNoLinks(t *testing.T) {
 	}
 	link := filepath.Join(t.TempDir(), "link")
 	if err := os.Symlink(host, link); err != nil {
-		t.Skip("no links here:", err)
+		t.Fatal(err)
 	}
 	_ = openTo(link, openMode)
 	if st, err := os.Stat(host); err != nil || st.Mode().Perm() != 0o700 {

@@ -41,7 +41,7 @@ func TestOpenBeneath(t *testing.T) {
 					t.Fatal(err)
 				}
 				if err := os.Symlink(c.to, path); err != nil {
-					t.Skip("no links here:", err)
+					t.Fatal(err)
 				}
 			}
 			root, err := OpenBeneath(d.Root(), filepath.Join(d.Root(), c.dir))

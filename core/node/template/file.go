@@ -36,14 +36,15 @@ func (p Place) Open() (*os.Root, error) {
 // maxFile bounds a file that a template reads, in bytes.
 const maxFile = 4 << 20
 
-// read returns a file's content; fs.ErrNotExist while it is not there.
+// read returns a file's content; fs.ErrNotExist while it is not there. A named pipe that a task put there is refused, not
+// waited for.
 func (p Place) read() ([]byte, error) {
 	root, err := p.Open()
 	if err != nil {
 		return nil, err
 	}
 	defer root.Close()
-	f, err := root.Open(filepath.FromSlash(p.Rel))
+	f, err := root.OpenFile(filepath.FromSlash(p.Rel), os.O_RDONLY|openNonblock, 0)
 	if err != nil {
 		return nil, err
 	}

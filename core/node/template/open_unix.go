@@ -1,0 +1,8 @@
+//go:build unix
+
+package template
+
+import "syscall"
+
+// openNonblock makes opening a named pipe return at once.
+const openNonblock = syscall.O_NONBLOCK
