@@ -82,9 +82,9 @@ ci: root deps lint stale cross build ## what CI runs, as root: everything, small
 	cd e2e/thirdparty/sdkhost && GOWORK=off $(GO) test -count=1 -timeout 10m ./...
 
 root:
-	@[ "$$(id -u)" = 0 ] || { echo "make ci needs root: without it the tests of isolation, networks, devices and engines are skipped" >&2; exit 1; }
+	@[ "$$(id -u)" = 0 ] || { echo "this needs root: without it the tests of isolation, networks, devices and engines are skipped" >&2; exit 1; }
 
-soak: build ## the same with full counts (hours)
+soak: root deps build windows ## the same with full counts (hours)
 	DROVER_TIER=soak $(GO) test -timeout 4h $(PACKAGES)
 	cd e2e && GOWORK=off DROVER_TIER=soak $(GO) test -count=1 -timeout 8h ./...
 
