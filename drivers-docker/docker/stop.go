@@ -127,12 +127,12 @@ func (d *Driver) Destroy(ctx context.Context, r *driver.DestroyRequest) error {
 	t.close()
 	d.mu.Lock()
 	delete(d.tasks, r.TaskID)
-	again := false // another attempt of the task has the directory
+	again := len(d.starting) > 0 // another attempt has the directory, or may; the sweep looks again
 	for _, other := range d.tasks {
 		again = again || privateDir(other.config) == privateDir(t.config)
 	}
 	d.mu.Unlock()
-	if !again {
+	if !again && s.config.GC.Container { // a container that is kept finds its directory again
 		d.forgetPrivate(privateDir(t.config))
 	}
 	d.releaseImage(r.TaskID)

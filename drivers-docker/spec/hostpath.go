@@ -52,7 +52,8 @@ func area(in Input, full string) (area, rel string, err error) {
 		return "", "", fmt.Errorf("is not the task's own: only what is in its directory (local, secrets, tmp, ...) and ../alloc can be mounted, not the directories that hold them")
 	}
 	first, rest, _ := strings.Cut(filepath.ToSlash(rel), "/")
-	if first == agentsOwn || strings.HasPrefix(first, ownPrefixInDir) {
+	plain := strings.ToLower(strings.TrimRight(first, ". ")) // as Windows takes names
+	if plain == agentsOwn || strings.HasPrefix(plain, ownPrefixInDir) {
 		return "", "", fmt.Errorf("is the agent's own")
 	}
 	if rest == "" {

@@ -78,7 +78,7 @@ type taskConfig struct {
 func New(logger hclog.Logger, keeper []string) *Driver {
 	sup := executor.New(executor.Config{Driver: Name, KeeperCommand: keeper, Logger: logger})
 	d := &Driver{Table: tasks.New(sup)}
-	d.config = defaults()
+	d.config = isolation.Defaults(check)
 	return d
 }
 
@@ -104,19 +104,6 @@ func (d *Driver) configure(_ context.Context, c *driver.Configuration[pluginConf
 	defer d.mu.Unlock()
 	d.config = checked
 	return nil
-}
-
-// defaults are the configuration of a plugin without a block: what the options' own defaults say.
-func defaults() config {
-	var p pluginConfig
-	if err := schema.Decode(nil, &p); err != nil {
-		panic(err) // a tag of pluginConfig, which no input changes
-	}
-	c, err := check(p)
-	if err != nil {
-		panic(err)
-	}
-	return c
 }
 
 // check refuses what no task could be started with, and fills in defaults.

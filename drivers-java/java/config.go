@@ -42,19 +42,6 @@ type taskConfig struct {
 	WorkDir string   `config:"work_dir"`
 }
 
-// defaults are the configuration of a plugin without a block: what the options' own defaults say.
-func defaults() config {
-	var p pluginConfig
-	if err := schema.Decode(nil, &p); err != nil {
-		panic(err) // a tag of pluginConfig, which no input changes
-	}
-	c, err := check(p)
-	if err != nil {
-		panic(err)
-	}
-	return c
-}
-
 // check refuses what no task could be started with, and fills in defaults.
 func check(p pluginConfig) (config, error) {
 	c := config{p, &isolation.Hidden{}}

@@ -10,6 +10,7 @@ import (
 	"github.com/hashicorp/go-hclog"
 
 	"github.com/droverhq/drover/drivers-exec/executor"
+	"github.com/droverhq/drover/drivers-exec/executor/isolation"
 	"github.com/droverhq/drover/drivers-exec/executor/tasks"
 	"github.com/droverhq/drover/sdk/attribute"
 	"github.com/droverhq/drover/sdk/driver"
@@ -39,7 +40,7 @@ var (
 func New(logger hclog.Logger, keeper []string) *Driver {
 	sup := executor.New(executor.Config{Driver: Name, KeeperCommand: keeper, Logger: logger})
 	d := &Driver{Table: tasks.New(sup), jvm: detector{find: findJava, ask: askVersion}}
-	d.config = defaults()
+	d.config = isolation.Defaults(check)
 	return d
 }
 

@@ -1,9 +1,11 @@
 package java
 
 import (
-	"archive/zip"
+	"bytes"
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 )
@@ -22,10 +24,26 @@ func checkJar(given, at string, st fs.FileInfo, open func() (*os.File, error)) e
 		return fmt.Errorf("jar_path %q: %w", given, err)
 	}
 	defer f.Close()
-	if _, err := zip.NewReader(f, st.Size()); errors.Is(err, zip.ErrFormat) {
+	if !endsAsZip(f, st.Size()) {
 		return fmt.Errorf("jar_path %q: %s, %d bytes, is no jar or a corrupt one; was it cut short, or is it another kind of file?", given, at, st.Size())
 	}
 	return nil // what else is wrong with it is the JVM's to say
+}
+
+// endsAsZip looks for the end of a zip's directory, after which only a comment may stand, and whether the directory can be
+// where that says. The directory itself is not read: it is as large as whoever made the file likes.
+func endsAsZip(f io.ReaderAt, size int64) bool {
+	const record, mostComment, zip64 = 22, 1<<16 - 1, 1<<32 - 1
+	tail := make([]byte, min(size, record+mostComment))
+	if _, err := f.ReadAt(tail, size-int64(len(tail))); err != nil && err != io.EOF {
+		return true // the JVM says what is wrong
+	}
+	at := bytes.LastIndex(tail, []byte("PK\x05\x06"))
+	if at < 0 || len(tail)-at < record {
+		return false
+	}
+	length, offset := binary.LittleEndian.Uint32(tail[at+12:]), binary.LittleEndian.Uint32(tail[at+16:])
+	return length == zip64 || offset == zip64 || int64(length)+int64(offset) <= size-int64(len(tail))+int64(at)
 }
 
 // missingJar explains why a jar cannot be opened. at is where it was looked for.

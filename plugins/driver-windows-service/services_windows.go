@@ -17,6 +17,7 @@ import (
 
 	"github.com/droverhq/drover/sdk/attribute"
 	"github.com/droverhq/drover/sdk/driver"
+	"github.com/droverhq/drover/sdk/schema"
 )
 
 // look is how often the service manager is asked whether a task has ended.
@@ -67,6 +68,14 @@ func (s *services) Config() driver.ConfigHandler {
 		s.enabled = c.Config.Enabled
 		return nil
 	})
+}
+
+// CheckConfig finds at submission what Start would refuse.
+func (s *services) CheckConfig(_ context.Context, c taskConfig) schema.Diagnostics {
+	if err := c.Recovery.validate(); err != nil {
+		return schema.Diagnostics{{Summary: "Invalid value", Detail: err.Error(), Path: "recovery"}}
+	}
+	return nil
 }
 
 func (s *services) Fingerprint(context.Context) (*driver.Fingerprint, error) {

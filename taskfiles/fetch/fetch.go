@@ -12,6 +12,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"time"
@@ -78,6 +79,9 @@ func checkSource(source string) error {
 		}
 		source = rest
 	}
+	if strings.HasPrefix(source, "git@") {
+		return nil // git@host:path is no URL
+	}
 	u, err := url.Parse(source)
 	if err != nil {
 		return fmt.Errorf("the source is not a URL: %w", err)
@@ -91,10 +95,7 @@ func checkSource(source string) error {
 		if strings.HasPrefix(source, "/") || strings.HasPrefix(source, ".") || source == "" {
 			return errors.New("files of the machine are not fetched: use a volume, or a template with source")
 		}
-		return nil // github.com/owner/repo, git@host:path
-	}
-	if isForced || strings.Contains(u.Scheme, "@") || strings.HasPrefix(source, "git@") {
-		return nil
+		return nil // github.com/owner/repo
 	}
 	return fmt.Errorf("scheme %q is not supported; these are: http, https, git, hg", u.Scheme)
 }
@@ -120,9 +121,12 @@ func getters(q *protocol.Fetch) []getter.Getter {
 	}
 }
 
+// inText are the addresses that errors name, whose words say nothing of what went wrong.
+var inText = regexp.MustCompile(`[a-z+]+://[^\s"']+`)
+
 // classify tells mistakes in the job from trouble that passes.
 func classify(err error) error {
-	text := err.Error()
+	text := inText.ReplaceAllString(err.Error(), "")
 	for _, lasting := range []string{
 		"hecksum", "bad response code: 4", "too many files", "larger than limit", "archive", "path traversal", "contains '..'", "symlink",
 		"invalid format", "executable file not found", "must be available", "than the limit",

@@ -7,6 +7,20 @@ import (
 	"github.com/droverhq/drover/sdk/schema"
 )
 
+// Defaults are the configuration of a driver's plugin without a block: what the options' own defaults, P's tags, say and check
+// makes of that. It panics when they are refused, which no input changes.
+func Defaults[P, C any](check func(P) (C, error)) C {
+	var p P
+	if err := schema.Decode(nil, &p); err != nil {
+		panic(err)
+	}
+	c, err := check(p)
+	if err != nil {
+		panic(err)
+	}
+	return c
+}
+
 // TaskOptions are what a job says about its task's isolation, by the names that every isolating driver gives them.
 type TaskOptions struct {
 	PIDMode, IPCMode string

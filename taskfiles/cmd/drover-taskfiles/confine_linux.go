@@ -25,6 +25,10 @@ func confine(dir string) error {
 		return fmt.Errorf("bound memory: %w", err)
 	}
 	os.WriteFile("/proc/self/oom_score_adj", []byte("500"), 0) // best effort: rather the helper than a task
+	// This acts on every thread, as landlock does, which Go offers to programs built without cgo only.
+	if _, _, errno := syscall.AllThreadsSyscall(unix.SYS_PRCTL, unix.PR_SET_NO_NEW_PRIVS, 1, 0); errno != 0 {
+		return fmt.Errorf("no new privileges (build with CGO_ENABLED=0): %w", errno)
+	}
 	if err := landlock(dir); err != nil {
 		return err
 	}
@@ -117,10 +121,6 @@ func landlock(dir string) error {
 		if err := allow(dir, allFiles); err != nil {
 			return err
 		}
-	}
-	// Both act on every thread of the process, which Go offers to programs built without cgo only.
-	if _, _, errno := syscall.AllThreadsSyscall(unix.SYS_PRCTL, unix.PR_SET_NO_NEW_PRIVS, 1, 0); errno != 0 {
-		return fmt.Errorf("no new privileges (build with CGO_ENABLED=0): %w", errno)
 	}
 	if _, _, errno := syscall.AllThreadsSyscall(unix.SYS_LANDLOCK_RESTRICT_SELF, uintptr(ruleset), 0, 0); errno != 0 {
 		return fmt.Errorf("landlock: %w", errno)
