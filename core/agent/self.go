@@ -139,7 +139,7 @@ func (a *Agent) Reload(plugin string) error {
 	}
 	renew, err := a.readCertificates(next)
 	if err != nil {
-		return err
+		return rpc.Errorf(rpc.ErrInvalid, "%s", err)
 	}
 	renew()
 	if next.LogLevel != a.config.LogLevel {
@@ -165,6 +165,9 @@ func (a *Agent) Reload(plugin string) error {
 func (a *Agent) reloadPlugin(next *config.Config, plugin string) error {
 	plugins := a.plugins.Load()
 	if plugins == nil {
+		if a.config.Client.Enabled {
+			return errors.New("this agent's client part is starting: try again")
+		}
 		return errors.New("this agent runs no plugins: its client part is off")
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)

@@ -52,7 +52,7 @@ func (a *Agent) readCertificates(next *config.Config) (renew func(), err error) 
 		is.RPCUpgradeMode != was.RPCUpgradeMode {
 		a.logger.Warn("of the tls block, a reload applies the files, tls_min_version and tls_cipher_suites; the rest needs a restart")
 	}
-	if a.certs == nil {
+	if a.certs == nil || !is.Enabled() {
 		return func() {}, nil
 	}
 	o, err := is.Options()

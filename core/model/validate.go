@@ -123,9 +123,13 @@ func (c *checker) checkJob(limits Limits) {
 		c.fail("", "the job has no ID")
 	case strings.Contains(j.ID, " "):
 		c.fail("", "the job ID %q must hold no space", j.ID)
-	case j.ParentID == "": // a child has its parent's ID with something added, and its name
-		c.printable("", "job ID", j.ID)
-		c.printable("", "job name", j.Name)
+	default:
+		most := maxName
+		if j.ParentID != "" { // a child has its parent's ID with a time or an ID added, and its name
+			most += maxName
+		}
+		c.printable("", "job ID", j.ID, most)
+		c.printable("", "job name", j.Name, most)
 	}
 	c.oneOf("", "type", j.Type, JobTypeService, JobTypeBatch, JobTypeSystem, JobTypeSysBatch)
 	if limits.MaxPriority <= 0 {
@@ -158,9 +162,11 @@ func (c *checker) checkJob(limits Limits) {
 	c.checkGroups(limits)
 }
 
+// maxName is how many bytes a name may have: with something added it is still the name of a file.
+const maxName = 200
+
 // printable refuses names that would change what a terminal shows, or are too long for a file's name with something added.
-func (c *checker) printable(w where, what, name string) bool {
-	const most = 200
+func (c *checker) printable(w where, what, name string, most int) bool {
 	switch {
 	case strings.ContainsFunc(name, unicode.IsControl) || !utf8.ValidString(name):
 		c.fail(w, "the %s %q must hold no control characters and be UTF-8", what, name)
@@ -184,7 +190,7 @@ func (c *checker) checkGroups(limits Limits) {
 		case g.Name == "":
 			w = where(fmt.Sprintf("group %d", i+1))
 			c.fail(w, "the group has no name")
-		case !c.printable(w, "name", g.Name):
+		case !c.printable(w, "name", g.Name, maxName):
 		case seen[g.Name]:
 			c.fail(w, "there is another group of that name")
 		}

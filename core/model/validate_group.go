@@ -110,7 +110,7 @@ func (c *checker) checkTasks(w where, g *TaskGroup) {
 			c.fail(tw, "the name must hold no slash and no backslash")
 		case strings.HasPrefix(t.Name, "."):
 			c.fail(tw, "the name must not begin with a dot: the task's directory has it")
-		case !c.printable(tw, "name", t.Name):
+		case !c.printable(tw, "name", t.Name, maxName):
 		case seen[t.Name]:
 			c.fail(tw, "there is another task of that name in the group")
 		}

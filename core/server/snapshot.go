@@ -3,8 +3,10 @@ package server
 import (
 	"compress/gzip"
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"time"
 
@@ -59,6 +61,9 @@ func (s *Server) SnapshotRestore(ctx context.Context, r io.Reader, force bool) e
 	}
 	// What is read is checked as it comes: something else is refused at its first bytes, however long it is.
 	found, err := state.CheckSnapshot(io.TeeReader(plain, f))
+	if disk := (*fs.PathError)(nil); errors.As(err, &disk) { // of the file: the one who sends has none
+		return fmt.Errorf("restore snapshot: %w", err)
+	}
 	if err != nil {
 		return &rpc.Error{Class: rpc.ErrInvalid, Text: err.Error()}
 	}

@@ -27,7 +27,7 @@ type TableContents struct {
 	Bytes int64 // encoded
 }
 
-// CheckSnapshot reads a persisted snapshot, compressed or not, through without keeping it.
+// CheckSnapshot reads a persisted snapshot, compressed or not, to its end; no store is touched.
 func CheckSnapshot(r io.Reader) (*Contents, error) {
 	src, err := Plain(r)
 	if err != nil {
@@ -89,5 +89,9 @@ func Plain(r io.Reader) (io.Reader, error) {
 	if err != nil {
 		return nil, rpc.Errorf(rpc.ErrInvalid, "the snapshot cannot be used: it is compressed and damaged: %v", err)
 	}
-	return z, nil
+	plain := bufio.NewReaderSize(z, 64<<10)
+	if head, err := plain.Peek(2); err == nil && head[0] == 0x1f && head[1] == 0x8b {
+		return nil, rpc.Errorf(rpc.ErrInvalid, "the snapshot cannot be used: it is compressed twice; undo one of them (gunzip)")
+	}
+	return plain, nil
 }

@@ -114,11 +114,15 @@ func (c *collector) restore() error {
 	c.vault = vault
 	for _, rec := range records {
 		h, err := c.start(rec, left[rec.Stream.ID])
+		delete(left, rec.Stream.ID)
 		if h.broken = err; err != nil {
 			c.logf("%v", err)
 			c.publish(Event{Time: time.Now(), Kind: EventError, StreamID: rec.Stream.ID, Message: err.Error()})
 		}
 		c.streams[rec.Stream.ID] = h
+	}
+	for _, handles := range left { // of no stream: whoever writes there is told
+		closeAll(handles)
 	}
 	return nil
 }

@@ -20,6 +20,9 @@ const (
 // errGone: the process ended before it answered; which request ended it is not known.
 var errGone = errors.New("the renderer ended")
 
+// errSlow: the answer did not come in time; whose template keeps the process busy is not known.
+var errSlow = errors.New("the renderer did not answer in time")
+
 // Helper runs the helper's processes. Close it.
 type Helper struct {
 	path  string
@@ -57,7 +60,7 @@ func (h *Helper) Render(ctx context.Context, q *protocol.Render) (*protocol.Rend
 		return nil, err
 	}
 	answer, err := h.ask(ctx, r, q)
-	if !errors.Is(err, errGone) {
+	if !errors.Is(err, errGone) && !errors.Is(err, errSlow) {
 		return answer, err
 	}
 	// It may have been another's template. This one is tried again where it harms no other.
@@ -71,6 +74,9 @@ func (h *Helper) Render(ctx context.Context, q *protocol.Render) (*protocol.Rend
 		<-r.ended
 	}()
 	answer, err = h.ask(ctx, r, q)
+	if errors.Is(err, errSlow) {
+		return &protocol.Rendered{Error: fmt.Sprintf("the template takes longer than %v", h.limit)}, nil
+	}
 	if errors.Is(err, errGone) {
 		return &protocol.Rendered{Error: "the template ends the renderer: " + r.why.Error()}, nil
 	}
@@ -115,7 +121,7 @@ func (h *Helper) ask(ctx context.Context, r *renderer, q *protocol.Render) (*pro
 		return nil, errGone
 	case <-timer.C:
 		r.p.kill() // there is no other way to end it
-		return &protocol.Rendered{Error: fmt.Sprintf("the template takes longer than %v", h.limit)}, nil
+		return nil, errSlow
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}

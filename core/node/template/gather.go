@@ -62,6 +62,18 @@ func (m *Manager) services(n protocol.Need) ([]*model.ServiceRegistration, bool)
 	return sub.Latest()
 }
 
+// forget ends the watches that no template needs any more.
+func (m *Manager) forget() {
+	for key, sub := range m.subs {
+		if !slices.ContainsFunc(m.items, func(it *item) bool {
+			return slices.ContainsFunc(it.needs, func(n protocol.Need) bool { return n.Kind == key.Kind && n.Name == key.Name })
+		}) {
+			sub.Close()
+			delete(m.subs, key)
+		}
+	}
+}
+
 func services(regs []*model.ServiceRegistration, n protocol.Need) []protocol.Service {
 	if n.Choose > 0 {
 		regs = model.ChooseServices(regs, n.Choose, n.Hash)

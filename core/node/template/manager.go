@@ -95,6 +95,7 @@ type item struct {
 	vars     map[string]string
 	first    time.Time // of changes that are not rendered yet; zero = none
 	latest   time.Time
+	told     string // why it could not be rendered, which is said once
 }
 
 // New makes a manager; nothing is rendered.
@@ -252,7 +253,8 @@ func (m *Manager) keep(it *item, text []byte) (changed bool, err error) {
 	if changed, err = it.Dest.write(it.Spec, text); err != nil {
 		return false, fmt.Errorf("write destination: %w", err)
 	}
-	it.vars, it.rendered, it.first = vars, true, time.Time{}
+	it.vars, it.rendered, it.first, it.told = vars, true, time.Time{}, ""
+	m.forget()
 	out := map[string]string{}
 	for _, other := range m.items {
 		maps.Copy(out, other.vars)
@@ -294,7 +296,10 @@ func (m *Manager) Run(ctx context.Context, pending []*model.Template) error {
 			case errors.Is(err, ErrTemplate):
 				return fmt.Errorf("template %s: %w", it.Spec.DestPath, err)
 			case err != nil: // of the helper or the disk
-				m.cfg.Event(fmt.Sprintf("Template %s was not rendered again, it will be tried: %v", it.Spec.DestPath, err))
+				if it.told != err.Error() {
+					it.told = err.Error()
+					m.cfg.Event(fmt.Sprintf("Template %s was not rendered again, it will be tried: %v", it.Spec.DestPath, err))
+				}
 				it.first, it.latest = now, now.Add(pollFiles)
 				next = earlier(next, it.latest)
 			case len(missing) > 0: // the file stays as it is until all is known
