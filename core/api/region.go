@@ -48,15 +48,12 @@ func (a *API) toRegion(rq *request) error {
 		_, own, _ := a.Agent.Identity()
 		return fmt.Errorf("No path to region %q: the server that was asked for it is of region %q", rq.Region, own)
 	}
-	if _, err := a.srv.RegionServers(rq.Region); err != nil {
+	addrs, err := a.srv.RegionServers(rq.Region)
+	if err != nil {
 		return err
 	}
-	turn := 0
+	turn := 0 // one after the other: the first may be gone by now
 	a.forward(rq.w, rq.Request, way{a.abroads.transport(rq.Region, a.Security), byRegion}, func(context.Context) (string, error) {
-		addrs, err := a.srv.RegionServers(rq.Region)
-		if err != nil {
-			return "", err
-		}
 		turn++
 		return addrs[turn%len(addrs)], nil
 	})

@@ -34,18 +34,13 @@ type material struct {
 // Open reads the files. It refuses what no other agent would believe: a certificate of another authority, or one that is
 // not valid now.
 func Open(o Options) (*Source, error) {
-	s := &Source{}
-	return s, s.Reload(o)
-}
-
-// Reload reads the files again; with an error, nothing has changed.
-func (s *Source) Reload(o Options) error {
-	next, err := Read(o)
+	found, err := Read(o)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	s.Use(next)
-	return nil
+	s := &Source{}
+	s.Use(found)
+	return s, nil
 }
 
 // Checked are files that were read and found good, for Use.

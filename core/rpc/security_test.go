@@ -281,15 +281,17 @@ func TestRenew(t *testing.T) {
 	if err := os.WriteFile(files.Cert, []byte("garbage"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := source.Reload(certs.Options{Files: files}); err == nil {
+	if _, err := certs.Read(certs.Options{Files: files}); err == nil {
 		t.Error("garbage was taken for a certificate")
 	}
 	if err := p.try(s, TagRaft); err != nil {
 		t.Error(err)
 	}
-	if err := source.Reload(certs.Options{Files: ours.files(time.Hour, "server.global.drover")}); err != nil {
+	renewed, err := certs.Read(certs.Options{Files: ours.files(time.Hour, "server.global.drover")})
+	if err != nil {
 		t.Fatal(err)
 	}
+	source.Use(renewed)
 	if source.Leaf().SerialNumber.String() == first {
 		t.Error("the same certificate is in use")
 	}

@@ -87,7 +87,7 @@ func TestTemplates(t *testing.T) {
 		t.Fatalf("without services: %q, %v", b, err)
 	}
 	if st, err := os.Stat(filepath.Join(local, "backends")); err != nil || st.Mode().Perm() != 0o640 {
-		t.Errorf("mode %v, %v", st.Mode(), err)
+		t.Errorf("%v, %v", st, err)
 	}
 
 	web := `
@@ -171,7 +171,7 @@ func TestTemplateRestartAndScript(t *testing.T) {
 	})
 }
 
-// What is wrong with a template stands in the task's history, and nothing is written outside of its directory.
+// What is wrong with a template stands in the task's history.
 func TestBadTemplates(t *testing.T) {
 	a := harness.Start(t, harness.Options{})
 	for id, c := range map[string]struct{ template, want string }{

@@ -30,7 +30,7 @@ func (e permanent) Is(t error) bool { return t == ErrPermanent }
 // Permanent makes an error of class ErrPermanent.
 func Permanent(text string) error { return permanent{text} }
 
-// Fetch fetches one artifact into q.Dir, in a process that has nothing else to do and no rights but there. It waits for
+// Fetch fetches one artifact into q.Dir, in a process that has nothing else to do and as few rights as the system lets it have. It waits for
 // its turn. progress is called now and then with bytes of the file that is being downloaded; total 0 = unknown.
 func (h *Helper) Fetch(ctx context.Context, q *protocol.Fetch, progress func(bytes, total int64)) error {
 	select {

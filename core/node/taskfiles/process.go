@@ -38,14 +38,14 @@ type process struct {
 	in     io.WriteCloser
 	enc    *json.Encoder
 	dec    *json.Decoder
-	words  *tail
+	words  *head
 	killed sync.Once
 }
 
 func start(path, verb string) (*process, error) {
 	cmd := exec.Command(path, verb)
 	cmd.Env = environment()
-	p := &process{cmd: cmd, words: &tail{}}
+	p := &process{cmd: cmd, words: &head{}}
 	cmd.Stderr = p.words
 	in, err := cmd.StdinPipe()
 	if err != nil {
@@ -66,7 +66,7 @@ func start(path, verb string) (*process, error) {
 	return p, nil
 }
 
-// kill ends the process and what it started.
+// kill ends the process and, except on Windows, what it started.
 func (p *process) kill() { p.killed.Do(func() { killGroup(p.cmd) }) }
 
 // gone waits for the end and says what is known of it. All output has been read.
@@ -82,20 +82,20 @@ func (p *process) gone() error {
 	return fmt.Errorf("%s ended", protocol.Binary)
 }
 
-// tail keeps the first bytes written to it.
-type tail struct {
+// head keeps the first bytes written to it.
+type head struct {
 	mu  sync.Mutex
 	buf bytes.Buffer
 }
 
-func (t *tail) Write(p []byte) (int, error) {
+func (t *head) Write(p []byte) (int, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.buf.Write(p[:min(len(p), stderrKept-min(stderrKept, t.buf.Len()))])
 	return len(p), nil
 }
 
-func (t *tail) String() string {
+func (t *head) String() string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t.buf.String()

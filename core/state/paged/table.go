@@ -102,15 +102,6 @@ func (t *Table[T]) By(index int, key string) iter.Seq[T] {
 	}
 }
 
-// Count is how many rows By lists.
-func (t *Table[T]) Count(index int, key string) int {
-	l, ok := t.indexes[index].Get(list{key: key})
-	if !ok {
-		return 0
-	}
-	return len(l.numbers) + len(l.fresh) - len(l.gone)
-}
-
 // WatchAll is closed when a later table has any other row.
 func (t *Table[T]) WatchAll() <-chan struct{} { return t.all.wait(t.version) }
 

@@ -46,9 +46,6 @@ func questions(t *Table[*row]) (answers map[string]string, watches map[string]<-
 		for _, k := range keys[1:] {
 			q := fmt.Sprint("by ", i, k)
 			answers[q] = show(slices.Collect(t.By(i, k)))
-			if n := t.Count(i, k); n != strings.Count(answers[q], "\n") {
-				answers[q] += fmt.Sprint("counted ", n)
-			}
 			watches[q] = t.WatchBy(i, k)
 		}
 	}
