@@ -78,7 +78,7 @@ func TestSourceRefuses(t *testing.T) {
 	_, other := authority()
 	good, expired, foreign := issue(ca, time.Hour), issue(ca, -time.Second), issue(other, time.Hour)
 	files := Files{CA: write("ca.pem", pair.Cert), Cert: write("cert.pem", good.Cert), Key: write("key.pem", good.Key)}
-	s, err := Open(Options{Files: files})
+	_, err := Open(Options{Files: files})
 	if err != nil {
 		t.Fatal(err)
 	}
