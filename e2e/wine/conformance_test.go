@@ -62,12 +62,12 @@ func TestConformance(t *testing.T) {
 func (m *machine) verify(t *testing.T, plugin string, skips []string, args ...string) {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), "wine", append([]string{filepath.Join(m.windows, "drover.exe"), "plugin", "verify", "-json", "-timeout", "3m", plugin}, args...)...)
-	cmd.Env = m.environ()
-	out, err := cmd.Output() // an error too when a check failed: the report says which
+	cmd.Stderr = os.Stderr    // the report is alone on stdout
+	out, err := m.output(cmd) // an error too when a check failed: the report says which
 	var report struct {
 		Results []struct{ Name, Status, Detail string }
 	}
-	if json.Unmarshal(out, &report) != nil || len(report.Results) == 0 {
+	if json.Unmarshal([]byte(out), &report) != nil || len(report.Results) == 0 {
 		t.Fatalf("verify %s: %v\n%s", plugin, err, out)
 	}
 	for _, r := range report.Results {

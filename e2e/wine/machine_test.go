@@ -132,12 +132,33 @@ func (m *machine) environ() []string {
 
 func (m *machine) must(cmd *exec.Cmd) string {
 	m.t.Helper()
-	cmd.Env = m.environ()
-	out, err := cmd.CombinedOutput()
+	out, err := m.output(cmd)
 	if err != nil {
 		m.t.Fatalf("%s: %v\n%s", strings.Join(cmd.Args, " "), err, out)
 	}
-	return string(out)
+	return out
+}
+
+// output runs a command in the machine and returns what it printed. That goes into a file: a pipe is inherited by the server
+// and the services that Wine starts with its first program, and would not end with the command.
+func (m *machine) output(cmd *exec.Cmd) (string, error) {
+	m.t.Helper()
+	file, err := os.CreateTemp("", "wine-output")
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	defer os.Remove(file.Name())
+	defer file.Close()
+	cmd.Env, cmd.Stdout = m.environ(), file
+	if cmd.Stderr == nil {
+		cmd.Stderr = file
+	}
+	failed := cmd.Run()
+	printed, err := os.ReadFile(file.Name())
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	return string(printed), failed
 }
 
 // run runs a Windows program to its end, which must be a good one.
@@ -150,10 +171,7 @@ func (m *machine) run(program string, args ...string) string {
 
 // try runs a Windows program that may fail.
 func (m *machine) try(program string, args ...string) (string, error) {
-	cmd := exec.Command("wine", append([]string{program}, args...)...)
-	cmd.Env = m.environ()
-	out, err := cmd.CombinedOutput()
-	return string(out), err
+	return m.output(exec.Command("wine", append([]string{program}, args...)...))
 }
 
 // file is what this system calls a file of the machine's drive C.
